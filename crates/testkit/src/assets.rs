@@ -1,0 +1,123 @@
+//! Where the programs are that tests run: etcd, the API servers, kubectl and a Python with the
+//! SDKs. `xtask` includes this very file, so that what builds them and what runs them look in the
+//! same places; it therefore depends on little.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// One program of the test control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asset {
+    /// The Go module that pins it, a directory of `tests/control-plane`.
+    pub(crate) module: &'static str,
+    /// Its file name in the cache directory of that module.
+    pub(crate) name: &'static str,
+    /// Its file name in a directory that the user names, where both API servers lie together.
+    pub(crate) given_name: &'static str,
+}
+
+/// The store behind both API servers.
+pub(crate) const ETCD: Asset = Asset { module: "current", name: "etcd", given_name: "etcd" };
+/// The newest API server that is supported.
+pub(crate) const API_SERVER: Asset =
+    Asset { module: "current", name: "kube-apiserver", given_name: "kube-apiserver" };
+/// The oldest API server that is supported.
+pub(crate) const OLDEST_API_SERVER: Asset =
+    Asset { module: "oldest", name: "kube-apiserver", given_name: "kube-apiserver-oldest" };
+/// The command line that users have.
+pub(crate) const KUBECTL: Asset =
+    Asset { module: "current", name: "kubectl", given_name: "kubectl" };
+
+/// Variables that name a directory with the programs in it, the first one first.
+const GIVEN: [&str; 2] = ["MONIKER_TEST_ASSETS", "KUBEBUILDER_ASSETS"];
+
+impl Asset {
+    /// The program, if it is in a directory that the user named, or in the cache.
+    pub(crate) fn find(&self) -> io::Result<Option<PathBuf>> {
+        let given = GIVEN.iter().filter_map(env::var_os);
+        self.find_in(given.map(PathBuf::from))
+    }
+
+    fn find_in(&self, given: impl Iterator<Item = PathBuf>) -> io::Result<Option<PathBuf>> {
+        let mut places: Vec<_> = given.map(|directory| directory.join(self.given_name)).collect();
+        places.push(self.cached()?);
+        Ok(places.into_iter().find(|path| path.is_file()))
+    }
+
+    /// Where the cache has the program once it is built: keyed by what it is built from.
+    pub(crate) fn cached(&self) -> io::Result<PathBuf> {
+        let sums = self.module_directory().join("go.sum");
+        Ok(cache()?.join("test-assets").join(key(&sums)?).join(self.name))
+    }
+
+    /// The directory of the Go module that pins the program.
+    pub(crate) fn module_directory(&self) -> PathBuf {
+        workspace().join("tests/control-plane").join(self.module)
+    }
+}
+
+/// The Python that has the SDKs of `tests/python/requirements.txt`, whether it is there yet or not.
+pub(crate) fn python() -> io::Result<PathBuf> {
+    if let Some(given) = env::var_os("MONIKER_TEST_PYTHON") {
+        return Ok(given.into());
+    }
+    let requirements = workspace().join("tests/python/requirements.txt");
+    Ok(cache()?.join(format!("python-{}", key(&requirements)?)).join("bin/python"))
+}
+
+/// The root of the workspace that this was compiled in.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The user's cache directory for everything that is slow to build.
+pub(crate) fn cache() -> io::Result<PathBuf> {
+    let base = match env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => env::home_dir().ok_or_else(no_home)?.join(".cache"),
+    };
+    Ok(base.join("moniker"))
+}
+
+fn no_home() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "no home directory: set HOME or XDG_CACHE_HOME")
+}
+
+/// The first 16 hex digits of the file's SHA-256.
+fn key(file: &Path) -> io::Result<String> {
+    let bytes = fs::read(file)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+    Ok(hex::encode(&Sha256::digest(bytes)[..8]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_the_user_names_comes_before_the_cache() {
+        let given = env::temp_dir().join(format!("moniker-assets-{}", std::process::id()));
+        fs::create_dir_all(&given).unwrap();
+        fs::write(given.join("kube-apiserver-oldest"), "").unwrap();
+        let found = OLDEST_API_SERVER.find_in([given.clone()].into_iter()).unwrap();
+        assert_eq!(found, Some(given.join("kube-apiserver-oldest")));
+        let elsewhere = API_SERVER.find_in([given.clone()].into_iter()).unwrap();
+        assert_ne!(elsewhere, Some(given.join("kube-apiserver")), "it is not there");
+        fs::remove_dir_all(given).unwrap();
+    }
+
+    #[test]
+    fn each_module_has_a_cache_directory_of_its_own() {
+        let current = API_SERVER.cached().unwrap();
+        assert_eq!(current.file_name().unwrap(), "kube-apiserver");
+        assert_eq!(current.parent(), KUBECTL.cached().unwrap().parent());
+        assert_eq!(current.parent(), ETCD.cached().unwrap().parent());
+        assert_ne!(current, OLDEST_API_SERVER.cached().unwrap());
+        assert!(python().is_ok());
+        assert!(workspace().join("Cargo.toml").is_file());
+    }
+}

@@ -1,0 +1,6 @@
+//! For tests: API server launcher, fault proxy, fake providers
+
+mod assets;
+pub mod control_plane;
+pub mod daemon;
+pub mod programs;

@@ -1,0 +1,29 @@
+//! The programs that end-to-end tests start: the product's own binary, and Python with the SDKs
+//! that its users have.
+
+use std::env;
+use std::io;
+use std::path::PathBuf;
+
+use crate::assets;
+
+/// The `moniker` binary that was built with these tests: `MONIKER_BINARY`, else the one beside the
+/// directory of the running test.
+pub fn moniker() -> io::Result<PathBuf> {
+    if let Some(given) = env::var_os("MONIKER_BINARY") {
+        return Ok(given.into());
+    }
+    let test = env::current_exe()?;
+    let built = test.parent().and_then(|deps| deps.parent()).map(|profile| profile.join("moniker"));
+    built.filter(|path| path.is_file()).ok_or_else(|| missing("moniker", "cargo build -p moniker"))
+}
+
+/// A Python interpreter that has the packages of `tests/python/requirements.txt`.
+pub fn python() -> io::Result<PathBuf> {
+    let path = assets::python()?;
+    if path.is_file() { Ok(path) } else { Err(missing("Python's SDKs", "cargo xtask setup")) }
+}
+
+fn missing(what: &str, command: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{what} not built yet: run `{command}`"))
+}

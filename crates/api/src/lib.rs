@@ -1,0 +1,1 @@
+//! The Kubernetes resources of Moniker, their schema, rules, conditions and reasons

@@ -1,0 +1,1 @@
+//! Offline commands: validate, demo upstream, loading of YAML files

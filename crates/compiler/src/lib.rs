@@ -1,0 +1,1 @@
+//! World of objects to routing snapshot and findings, pure and deterministic

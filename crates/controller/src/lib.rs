@@ -1,0 +1,1 @@
+//! Watches, compiles, publishes and writes status

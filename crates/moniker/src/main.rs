@@ -1,0 +1,2 @@
+//! One name for many models: the binary
+fn main() {}

@@ -1,0 +1,1 @@
+//! Provider dialects: requests, responses, streams and errors, sans-IO

@@ -1,0 +1,1 @@
+//! The data plane: HTTP server, pipeline, attempts, pools, streams

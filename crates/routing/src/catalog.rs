@@ -1,0 +1,188 @@
+//! The catalog: what providers, authentications, endpoints and capabilities exist. The CRD's enums,
+//! the documentation, the metric labels and the dialects' table all follow from these types.
+
+use serde::{Deserialize, Serialize};
+
+/// Makes a closed enum whose variants know their name, so that no second list of them exists.
+macro_rules! closed {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident { $($(#[$vdoc:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $vis enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every one, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name as it is written in YAML, labels and logs.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.name()) }
+        }
+    };
+}
+pub(crate) use closed;
+
+closed! {
+    /// The kind of API behind a target.
+    pub enum ProviderKind {
+        /// OpenAI's own API.
+        OpenAI,
+        /// Any server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp, Groq, Together, Mistral, DeepSeek, xAI, OpenRouter.
+        OpenAICompatible,
+    }
+}
+
+impl ProviderKind {
+    /// The base URL where the provider has a fixed address; `None`: `spec.endpoint` is required.
+    pub fn default_url(self) -> Option<&'static str> {
+        match self {
+            Self::OpenAI => Some("https://api.openai.com/v1"),
+            Self::OpenAICompatible => None,
+        }
+    }
+}
+
+closed! {
+    /// How a request is authenticated at the provider.
+    pub enum AuthKind {
+        /// `Authorization: Bearer <key>`.
+        Bearer,
+        /// The key in a header of its own, named by `header.name`.
+        Header,
+        /// No credential.
+        None,
+    }
+}
+
+closed! {
+    /// What a model can do. A request that needs what a model lacks is not sent to it.
+    pub enum Capability {
+        /// `/v1/chat/completions`.
+        Chat,
+        /// `/v1/completions`.
+        Completions,
+        /// `/v1/embeddings`.
+        Embeddings,
+        /// Answers as a stream of events.
+        Streaming,
+        /// Calls tools.
+        Tools,
+        /// Understands images.
+        Vision,
+        /// Hears or speaks audio.
+        Audio,
+        /// Reads documents such as PDF.
+        Documents,
+        /// Answers in a given JSON schema.
+        JsonSchema,
+        /// Thinks before it answers.
+        Reasoning,
+    }
+}
+
+/// A set of capabilities, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CapabilitySet(u32);
+
+impl CapabilitySet {
+    /// What a model has that states nothing: every endpoint of the dialect, Streaming and Tools.
+    pub fn unstated() -> Self {
+        [
+            Capability::Chat,
+            Capability::Completions,
+            Capability::Embeddings,
+            Capability::Streaming,
+            Capability::Tools,
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    /// This set and `capability`.
+    #[must_use]
+    pub fn with(self, capability: Capability) -> Self {
+        Self(self.0 | 1 << (capability as u32))
+    }
+
+    /// Whether it is in the set.
+    pub fn has(self, capability: Capability) -> bool {
+        self.0 & 1 << (capability as u32) != 0
+    }
+
+    /// What is in this set and not in `other`.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Its members, in the catalog's order.
+    pub fn iter(self) -> impl Iterator<Item = Capability> {
+        Capability::ALL.iter().copied().filter(move |c| self.has(*c))
+    }
+}
+
+impl FromIterator<Capability> for CapabilitySet {
+    fn from_iter<I: IntoIterator<Item = Capability>>(iter: I) -> Self {
+        iter.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+impl Serialize for CapabilitySet {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for CapabilitySet {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(Vec::<Capability>::deserialize(d)?.into_iter().collect())
+    }
+}
+
+closed! {
+    /// An endpoint of the callers' API that is routed.
+    pub enum Endpoint {
+        /// `POST /v1/chat/completions`.
+        ChatCompletions,
+        /// `POST /v1/completions`.
+        Completions,
+        /// `POST /v1/embeddings`.
+        Embeddings,
+    }
+}
+
+impl Endpoint {
+    /// The path below `/v1/`, which is also the path below a target's base URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat/completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+
+    /// The endpoint with this path below `/v1/`.
+    pub fn from_path(path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|e| e.path() == path)
+    }
+
+    /// What a model must be capable of to be asked here.
+    pub fn capability(self) -> Capability {
+        match self {
+            Self::ChatCompletions => Capability::Chat,
+            Self::Completions => Capability::Completions,
+            Self::Embeddings => Capability::Embeddings,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The domain of Moniker, pure: identities, the compiled snapshot, the catalog of providers,
+//! request facts, strategies, ranking, decision, fallback plan, ejection and budget.
+//!
+//! Nothing here knows a clock, a socket, a runtime or Kubernetes: time is [`Nanos`], randomness is
+//! [`Rng`], both arguments. So every decision can be replayed.
+
+pub mod budget;
+pub mod catalog;
+pub mod decision;
+pub mod ejection;
+pub mod facts;
+pub mod fallback;
+pub mod id;
+pub mod outcome;
+pub mod rank;
+pub mod rng;
+pub mod snapshot;
+pub mod strategy;
+pub mod time;
+
+pub use catalog::{AuthKind, Capability, CapabilitySet, Endpoint, ProviderKind};
+pub use facts::RequestFacts;
+pub use id::{CandidateIx, Digest, ObjectId};
+pub use outcome::OutcomeClass;
+pub use rng::Rng;
+pub use snapshot::RoutingSnapshot;
+pub use strategy::{StrategyKind, StrategySpec};
+pub use time::Nanos;

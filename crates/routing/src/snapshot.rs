@@ -1,0 +1,285 @@
+//! The compiled snapshot: what the controller sends and the router serves from. Every type here
+//! travels on the watch stream one resource at a time, so each stands alone: an alias names its
+//! targets by id, and what it nests is inlined. Holds no secret.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalog::{AuthKind, CapabilitySet, ProviderKind},
+    id::{CandidateIx, Digest, ObjectId},
+    outcome::FaultSet,
+    strategy::StrategySpec,
+};
+
+/// The most candidates of an alias, nested ones included: a set of them is a `u64`.
+pub const MAX_CANDIDATES: usize = 64;
+
+/// Everything that a router serves from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoutingSnapshot {
+    /// Digest over the digests of all resources, in order of kind and id.
+    pub revision: Digest,
+    /// The aliases, by id.
+    pub aliases: BTreeMap<ObjectId, Resource<CompiledAlias>>,
+    /// The targets, by id.
+    pub targets: BTreeMap<ObjectId, Resource<CompiledTarget>>,
+}
+
+/// One resource of the snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Resource<T> {
+    /// It compiled.
+    Value {
+        /// The object's resourceVersion as an integer.
+        version: u64,
+        /// Digest of the value's JSON.
+        digest: Digest,
+        /// What it compiled to.
+        value: T,
+    },
+    /// It did not: routers keep the last good form, if they have one.
+    Hold {
+        /// The object's resourceVersion as an integer.
+        version: u64,
+        /// The condition's reason, such as `InvalidSpec`.
+        reason: String,
+        /// What is wrong, where, and how to mend it.
+        message: String,
+    },
+}
+
+impl<T> Resource<T> {
+    /// The value, unless held.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value { value, .. } => Some(value),
+            Self::Hold { .. } => None,
+        }
+    }
+
+    /// The object's version.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Value { version, .. } | Self::Hold { version, .. } => *version,
+        }
+    }
+}
+
+/// Who may see an alias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Visibility {
+    /// Callers may name it, and `/v1/models` lists it.
+    #[default]
+    Public,
+    /// Only other aliases may use it.
+    Internal,
+}
+
+/// Which namespaces' callers (of an alias) or aliases (of a target) may use an object, beside its
+/// own namespace. Selectors are resolved to names when compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exported {
+    /// Its own namespace alone.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// Its own and these, sorted.
+    Namespaces(Vec<String>),
+}
+
+impl Exported {
+    /// Whether an object in `owner` exported so may be used from `from`.
+    pub fn admits(&self, owner: &str, from: &str) -> bool {
+        owner == from
+            || match self {
+                Self::Same => false,
+                Self::All => true,
+                Self::Namespaces(list) => list.iter().any(|ns| ns == from),
+            }
+    }
+}
+
+/// A ModelAlias as routers serve it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledAlias {
+    /// Its id.
+    pub id: ObjectId,
+    /// What callers write as `model`.
+    pub model: String,
+    /// Whether callers may name it.
+    pub visibility: Visibility,
+    /// Which namespaces' callers may name it.
+    pub export: Exported,
+    /// When the object was made, seconds since 1970: of two that conflict the older serves, and it
+    /// is the `created` of `/v1/models`.
+    pub created: i64,
+    /// All candidates, nested ones included, in list order; a [`CandidateIx`] points here. At most
+    /// [`MAX_CANDIDATES`].
+    pub candidates: Vec<CompiledCandidate>,
+    /// How they are ordered.
+    pub lineup: CompiledLineup,
+    /// When the next one is tried.
+    pub fallback: CompiledFallback,
+    /// How long each part may take.
+    pub timeouts: CompiledTimeouts,
+}
+
+/// An entry's target: what a request can be sent to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledCandidate {
+    /// The name of the entry (`outer/inner` for one of a nested alias).
+    pub entry: String,
+    /// The ProviderTarget.
+    pub target: ObjectId,
+    /// The model, by the name that the ProviderTarget gives it.
+    pub model: String,
+}
+
+/// A strategy over tiers of entries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledLineup {
+    /// What orders the entries of a tier.
+    pub strategy: StrategySpec,
+    /// The tiers, in the order in which they are tried; entries in list order. Under Priority one.
+    pub tiers: Vec<Vec<CompiledEntry>>,
+}
+
+/// One item of `targets`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledEntry {
+    /// Its name.
+    pub name: String,
+    /// Its weight; 0: for fallback only.
+    pub weight: u32,
+    /// What it stands for.
+    pub members: Members,
+}
+
+/// What an entry stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Members {
+    /// Targets in the order of preference. Never empty.
+    Candidates(Vec<CandidateIx>),
+    /// Another alias, whose lineup stays one block.
+    Alias {
+        /// The nested alias.
+        id: ObjectId,
+        /// Its lineup, over the outer alias's candidates.
+        lineup: Box<CompiledLineup>,
+    },
+}
+
+/// When the next candidate is tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledFallback {
+    /// The most attempts that may reach a model.
+    pub max_attempts: u32,
+    /// Retries of the same candidate; `None`: 0 while another candidate is left, 1 for the last.
+    pub retries: Option<u32>,
+    /// The faults after which the next candidate is tried.
+    pub outcomes: FaultSet,
+}
+
+/// Bounds on time, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledTimeouts {
+    /// The deadline until the commit point.
+    pub request_ms: u64,
+    /// From the start of an attempt to the first decisive event of a stream.
+    pub first_token_ms: u64,
+    /// One attempt; `None`: half of what remains while another candidate is left (JSON).
+    pub attempt_ms: Option<u64>,
+    /// Silence within a stream that has begun.
+    pub stream_idle_ms: u64,
+}
+
+/// A ProviderTarget as routers use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledTarget {
+    /// Its id.
+    pub id: ObjectId,
+    /// The kind of API behind it.
+    pub provider: ProviderKind,
+    /// Where it is.
+    pub endpoint: CompiledEndpoint,
+    /// How requests are authenticated. The credential itself is a frame of its own.
+    pub auth: CompiledAuth,
+    /// Static headers, names in lower case, sorted.
+    pub headers: Vec<(String, String)>,
+    /// The models, in the order that they are written.
+    pub models: Vec<CompiledModel>,
+    /// When it is left alone.
+    pub ejection: CompiledEjection,
+    /// No new requests; running ones finish.
+    pub cordoned: bool,
+}
+
+impl CompiledTarget {
+    /// The model of this name, and its index.
+    pub fn model(&self, name: &str) -> Option<(usize, &CompiledModel)> {
+        self.models.iter().enumerate().find(|(_, m)| m.name == name)
+    }
+}
+
+/// Where a target is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledEndpoint {
+    /// The base URL, without a slash at its end; an endpoint's path is appended after one slash.
+    pub url: String,
+    /// A Service of the cluster: its addresses may be the cluster's own.
+    pub service: bool,
+    /// PEM of the authorities that are trusted instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<String>,
+    /// The name that the server's certificate must have, where it is not the URL's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+/// How requests are authenticated at a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledAuth {
+    /// The kind.
+    pub kind: AuthKind,
+    /// The header's name, in lower case, for [`AuthKind::Header`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+}
+
+/// A model that a target serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompiledModel {
+    /// The name that aliases use.
+    pub name: String,
+    /// What the provider calls it.
+    pub upstream_name: String,
+    /// Tokens of prompt and answer together; `None`: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    /// The most output tokens; a larger cap of a caller is lowered to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// What it can do.
+    pub capabilities: CapabilitySet,
+}
+
+/// When a target is left alone, durations in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledEjection {
+    /// Failures in a row before it is ejected.
+    pub consecutive_failures: u32,
+    /// The first ejection's length; doubled with each that follows.
+    pub base_ms: u64,
+    /// The longest ejection.
+    pub max_ms: u64,
+}
+
+impl Default for CompiledEjection {
+    fn default() -> Self {
+        Self { consecutive_failures: 3, base_ms: 5_000, max_ms: 300_000 }
+    }
+}

@@ -1,0 +1,1 @@
+//! Frames of the watch stream between controller and router

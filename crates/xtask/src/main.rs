@@ -1,0 +1,2 @@
+//! The task runner: setup, test, crds, docs, tidy, bench
+fn main() {}

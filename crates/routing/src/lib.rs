@@ -6,10 +6,10 @@
 
 pub mod budget;
 pub mod catalog;
-pub mod decision;
 pub mod ejection;
 pub mod facts;
 pub mod fallback;
+pub mod filter;
 pub mod id;
 pub mod outcome;
 pub mod rank;

@@ -1,0 +1,151 @@
+//! The filter: which candidates may take a request at all, before health and strategy. Hard, but
+//! for the context estimate, which never empties the list.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    catalog::{Capability, CapabilitySet, Endpoint},
+    facts::RequestFacts,
+    id::CandidateIx,
+    rank::Ranking,
+    snapshot::{CompiledAlias, CompiledModel, CompiledTarget},
+};
+
+/// Why a candidate may not take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum FilterReason {
+    /// The target, or the model in it, is not in the snapshot.
+    TargetMissing,
+    /// `cordoned: true`.
+    Cordoned,
+    /// The credential is not there.
+    CredentialMissing,
+    /// The model lacks it.
+    Capability(Capability),
+    /// The caller's `x-moniker-providers` leaves it out.
+    NotAsked,
+    /// Not even half of the estimated prompt fits the context window.
+    ContextWindow,
+    /// Embeddings of different models do not mix: only the first candidate's model is asked.
+    OtherEmbeddingModel,
+}
+
+impl FilterReason {
+    /// The member of the request that is why, where it is one.
+    pub fn field(self) -> Option<&'static str> {
+        match self {
+            Self::Capability(Capability::Streaming) => Some("stream"),
+            Self::Capability(Capability::Tools) => Some("tools"),
+            Self::Capability(Capability::JsonSchema) => Some("response_format"),
+            Self::Capability(Capability::Vision | Capability::Audio | Capability::Documents) => {
+                Some("messages")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FilterReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TargetMissing => f.write_str("the target is not there"),
+            Self::Cordoned => f.write_str("the target is cordoned"),
+            Self::CredentialMissing => f.write_str("the target's credential is missing"),
+            Self::Capability(capability) => write!(f, "the model lacks {capability}"),
+            Self::NotAsked => f.write_str("x-moniker-providers leaves it out"),
+            Self::ContextWindow => f.write_str("the prompt does not fit its context window"),
+            Self::OtherEmbeddingModel => f.write_str("embeddings of different models do not mix"),
+        }
+    }
+}
+
+/// What the filter reads of one candidate.
+#[derive(Clone, Copy, Debug)]
+pub struct Filterable<'a> {
+    /// Its target and model, where the snapshot has them.
+    pub target: Option<(&'a CompiledTarget, &'a CompiledModel)>,
+    /// Whether its credential is there, or it needs none.
+    pub credential: bool,
+}
+
+/// The outcome of the filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filtered {
+    /// The candidates that may be asked, as a set of [`CandidateIx::bit`].
+    pub eligible: u64,
+    /// The prompt fits none by the estimate: larger windows go first.
+    pub by_window: bool,
+}
+
+/// Filters all candidates of the alias; `candidate` gives what is known of each.
+pub fn filter<'a>(
+    alias: &CompiledAlias,
+    facts: &RequestFacts<'_>,
+    candidate: &dyn Fn(CandidateIx) -> Filterable<'a>,
+) -> Filtered {
+    let (mut fits, mut too_small) = (0, 0);
+    for ix in indexes(alias) {
+        match reason(alias, facts, ix, candidate(ix)) {
+            None => fits |= ix.bit(),
+            Some(FilterReason::ContextWindow) => too_small |= ix.bit(),
+            Some(_) => {}
+        }
+    }
+    if fits == 0 && too_small != 0 {
+        Filtered { eligible: too_small, by_window: true }
+    } else {
+        Filtered { eligible: fits, by_window: false }
+    }
+}
+
+/// Why this candidate may not be asked, if so.
+pub fn reason(
+    alias: &CompiledAlias,
+    facts: &RequestFacts<'_>,
+    ix: CandidateIx,
+    candidate: Filterable<'_>,
+) -> Option<FilterReason> {
+    let Some((target, model)) = candidate.target else {
+        return Some(FilterReason::TargetMissing);
+    };
+    if target.cordoned {
+        return Some(FilterReason::Cordoned);
+    }
+    if !candidate.credential {
+        return Some(FilterReason::CredentialMissing);
+    }
+    if !facts.admits(&target.id) {
+        return Some(FilterReason::NotAsked);
+    }
+    let mut needs: CapabilitySet = facts.needs.with(facts.endpoint.capability());
+    if facts.stream {
+        needs = needs.with(Capability::Streaming);
+    }
+    if let Some(missing) = needs.minus(model.capabilities).iter().next() {
+        return Some(FilterReason::Capability(missing));
+    }
+    if facts.endpoint == Endpoint::Embeddings
+        && alias.candidates.first().is_some_and(|first| {
+            alias.candidates.get(ix.get()).is_some_and(|this| this.model != first.model)
+        })
+    {
+        return Some(FilterReason::OtherEmbeddingModel);
+    }
+    if model.context_window.is_some_and(|window| facts.prompt_tokens / 2 > window) {
+        return Some(FilterReason::ContextWindow);
+    }
+    None
+}
+
+/// Puts larger context windows first, unstated ones before all; stable otherwise.
+pub fn order_by_window(ranking: &mut Ranking, window: &dyn Fn(CandidateIx) -> Option<u64>) {
+    ranking.sort_by_key(|ix| std::cmp::Reverse(window(*ix).unwrap_or(u64::MAX)));
+}
+
+/// The indexes of all candidates of the alias.
+pub fn indexes(alias: &CompiledAlias) -> impl Iterator<Item = CandidateIx> + use<> {
+    (0..u8::try_from(alias.candidates.len().min(crate::snapshot::MAX_CANDIDATES)).unwrap_or(0))
+        .map(CandidateIx)
+}

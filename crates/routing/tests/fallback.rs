@@ -1,5 +1,7 @@
 //! The plan of one request: what is tried next after each class of outcome, and when it stops.
 
+#![cfg(test)]
+
 mod common;
 
 use std::{cell::RefCell, time::Duration};
@@ -7,7 +9,7 @@ use std::{cell::RefCell, time::Duration};
 use common::{alias, policy};
 use proptest::prelude::*;
 use routing::{
-    CandidateIx, Nanos, OutcomeClass, Rng, StrategyKind,
+    Nanos, OutcomeClass, Rng, StrategyKind,
     budget::Budget,
     ejection::Availability,
     fallback::{Ended, FallbackPlan, Next, PlanCx, StopReason, Verdict, Why},
@@ -38,10 +40,10 @@ impl World {
         }
     }
 
-    fn next(&mut self, plan: &mut FallbackPlan, last: Option<Ended>) -> Next {
+    fn next(&mut self, plan: &mut FallbackPlan, last: impl Into<Option<Ended>>) -> Next {
         let (states, windows) = (&self.states, &self.windows);
         plan.next(
-            last,
+            last.into(),
             &mut PlanCx {
                 now: self.now,
                 deadline: self.deadline,
@@ -62,8 +64,8 @@ fn plan(n: u8, policy: CompiledFallback) -> FallbackPlan {
     FallbackPlan::new(rank(&alias, view, &mut Rng::new(0)), policy)
 }
 
-fn failed(fault: Fault) -> Option<Ended> {
-    Some(Ended::As(OutcomeClass::Fault(fault)))
+fn failed(fault: Fault) -> Ended {
+    Ended::As(OutcomeClass::Fault(fault))
 }
 
 fn tried(next: Next) -> (u8, Why) {
@@ -237,7 +239,7 @@ proptest! {
         world.rng = Rng::new(seed);
         let mut tries = vec![0_u32; usize::from(n)];
         let mut counted = 0;
-        let mut last = None;
+        let mut last: Option<Ended> = None;
         for fault in faults {
             match world.next(&mut plan, last) {
                 Next::Stop(_) => return Ok(()),
@@ -247,7 +249,7 @@ proptest! {
                     let fault = Fault::ALL[fault];
                     counted += u32::from(fault.counts());
                     prop_assert!(counted <= max_attempts);
-                    last = failed(fault);
+                    last = Some(failed(fault));
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Laws that hold for every entry of the table of strategies, and the shares of the drawing ones.
 
+#![cfg(test)]
+
 mod common;
 
 use std::time::Duration;

@@ -1,2 +1,56 @@
-//! The task runner: setup, test, crds, docs, tidy, bench
-fn main() {}
+//! The project's only task runner: `cargo xtask COMMAND`. Each command is a module, and everything
+//! that a command runs is printed, so that a reader can run it by hand.
+#![expect(clippy::print_stdout, reason = "a task runner talks to whoever started it")]
+
+#[path = "../../testkit/src/assets.rs"]
+mod assets;
+mod bench;
+mod crds;
+mod generated;
+mod namespace;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Moniker's task runner")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install or build what the tests need, once per machine
+    Setup,
+    /// Run every check and every test
+    Test(test::Args),
+    /// Write crds/*.yaml from the types
+    Crds(generated::Args),
+    /// Check the rules of the house: arrows between crates, files, banned crates
+    Tidy,
+    /// Measure
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Setup => setup::run(),
+        Command::Test(args) => test::run(args),
+        Command::Crds(args) => args.write_or_check(&crds::files()),
+        Command::Tidy => tidy::run(),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

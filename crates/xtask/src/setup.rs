@@ -1,0 +1,30 @@
+//! `cargo xtask setup`: what the tests need beyond Cargo. What is there is kept, so a second run
+//! takes a second; whatever is built lies in the user's cache directory, not in the checkout.
+
+pub(crate) mod deny;
+mod go;
+mod packages;
+mod python;
+
+use anyhow::Result;
+
+/// Everything: for tests, measurements and checks.
+pub(crate) fn run() -> Result<()> {
+    packages::install(packages::ALL)?;
+    go::build()?;
+    python::install()?;
+    if let Err(why) = deny::install() {
+        println!("{why:#}");
+    }
+    println!("ready: `cargo xtask test` can run");
+    Ok(())
+}
+
+/// What the end-to-end tests need, the control plane only if they start it.
+pub(crate) fn for_tests(control_plane: bool) -> Result<()> {
+    packages::install(packages::TESTS)?;
+    if control_plane {
+        go::build()?;
+    }
+    python::install()
+}

@@ -21,6 +21,9 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 pub(crate) fn program(name: &str, args: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(args).current_dir(assets::workspace());
+    // Users who are not root often lack the directory of `ip` and `nginx`.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     command
 }
 

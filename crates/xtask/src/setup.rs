@@ -20,9 +20,13 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What the end-to-end tests need, the control plane only if they start it.
-pub(crate) fn for_tests(control_plane: bool) -> Result<()> {
-    packages::install(packages::TESTS)?;
+/// The Debian packages that tests need, which take seconds.
+pub(crate) fn packages_for_tests() -> Result<()> {
+    packages::install(packages::TESTS)
+}
+
+/// What the end-to-end tests run, the control plane only if they start it.
+pub(crate) fn programs_for_tests(control_plane: bool) -> Result<()> {
     if control_plane {
         go::build()?;
     }

@@ -56,6 +56,7 @@ impl Run {
 }
 
 fn steps(args: Args, run: &mut Run) -> Result<()> {
+    run.step("packages", |_| setup::packages_for_tests())?;
     run.step("format", |_| run::run(&mut run::cargo(&["fmt", "--all", "--check"])))?;
     run.step("lints", |_| {
         let args = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -71,7 +72,7 @@ fn steps(args: Args, run: &mut Run) -> Result<()> {
         let args = ["test", "--quiet", "--workspace", "--exclude", "e2e"];
         run::tests(&mut run::cargo(&args), tests)
     })?;
-    run.step("setup", |_| setup::for_tests(!args.fast))?;
+    run.step("test programs", |_| setup::programs_for_tests(!args.fast))?;
     run.step("end-to-end tests", |tests| end_to_end(args, tests))?;
     run.step("licences, bans and sources", |_| deny())
 }

@@ -3,4 +3,5 @@
 mod assets;
 pub mod control_plane;
 pub mod daemon;
+pub mod moniker;
 pub mod programs;

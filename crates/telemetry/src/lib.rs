@@ -1,1 +1,13 @@
-//! Logs and metrics: every metric name, redaction
+//! What Moniker tells about itself: every metric's name in one table, the handles that count them,
+//! the text of `/metrics`, the set-up of logs, and a wrapper that keeps secrets out of both.
+
+pub mod logs;
+pub mod metrics;
+pub mod names;
+mod redact;
+
+pub use metrics::{
+    Metrics,
+    handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
+};
+pub use redact::Redacted;

@@ -1,0 +1,118 @@
+//! The text of `/metrics`, as Prometheus's own linter and a reader see it.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use routing::outcome::{Fault, OutcomeClass};
+use telemetry::{Metrics, RequestEnd, metrics::SnapshotFacts, names};
+
+/// Metrics that have counted one of everything.
+fn busy() -> Metrics {
+    let metrics = Metrics::new();
+    let alias = metrics.alias("shop/prod-chat");
+    let attempts = metrics.alias_target("shop/prod-chat", "platform/openai/gpt-4o");
+    let target = metrics.target("platform/openai/gpt-4o");
+    for end in [RequestEnd::Answered, RequestEnd::Cut, RequestEnd::of_status(502)] {
+        alias.begun();
+        alias.ended(end, Duration::from_millis(40));
+    }
+    alias.begun();
+    target.attempt_begun();
+    for class in OutcomeClass::all() {
+        attempts.ended(class, Duration::from_secs(2));
+    }
+    attempts.first_token(Duration::from_millis(310));
+    attempts.tokens(12, 34);
+    attempts.truncated();
+    target.ejected(Fault::RateLimited, Duration::from_secs(60));
+    metrics.unknown_alias().refused(RequestEnd::of_status(404), Duration::from_micros(90));
+    metrics.no_alias().refused(RequestEnd::of_status(400), Duration::from_micros(90));
+    metrics.snapshot_applied(SnapshotFacts {
+        revision: "0123abcd".to_owned(),
+        aliases: 3,
+        targets: 2,
+        held: 1,
+    });
+    metrics.set_link_connected(true);
+    metrics
+}
+
+#[test]
+fn every_metric_of_the_table_is_there_with_its_labels() {
+    let text = busy().render();
+    for metric in names::ALL {
+        assert!(metric.name.starts_with("moniker_"), "{}", metric.name);
+        let head = format!("# TYPE {} {}\n", metric.name, metric.kind.name());
+        assert!(text.contains(&head), "{head} in {text}");
+        for label in metric.labels {
+            let series = text.lines().filter(|l| l.starts_with(metric.name));
+            assert!(series.clone().count() > 0);
+            assert!(series.into_iter().all(|l| l.contains(&format!("{label}=\""))), "{label}");
+        }
+    }
+    for line in [
+        r#"moniker_requests_total{alias="shop/prod-chat",code="2xx"} 1"#,
+        r#"moniker_requests_total{alias="unknown",code="4xx"} 1"#,
+        r#"moniker_requests_in_flight{alias="shop/prod-chat"} 1"#,
+        r#"moniker_request_duration_seconds_bucket{alias="shop/prod-chat",le="0.025"} 0"#,
+        r#"moniker_request_duration_seconds_bucket{alias="shop/prod-chat",le="0.05"} 3"#,
+        r#"moniker_tokens_total{alias="shop/prod-chat",target="platform/openai/gpt-4o",direction="output"} 34"#,
+        r#"moniker_ejections_total{target="platform/openai/gpt-4o",outcome="RateLimited"} 1"#,
+        r#"moniker_target_ejected{target="platform/openai/gpt-4o"} 1"#,
+        r#"moniker_snapshot_info{revision="0123abcd"} 1"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn what_was_never_used_has_no_series() {
+    let metrics = Metrics::new();
+    let _ = (metrics.alias("a/b"), metrics.alias_target("a/b", "a/t/m"));
+    let text = metrics.render();
+    assert!(!text.contains("a/b"), "{text}");
+}
+
+#[test]
+fn what_is_removed_is_gone_and_stays_gone() {
+    let metrics = busy();
+    let stale = metrics.alias_target("shop/prod-chat", "platform/openai/gpt-4o");
+    metrics.retain(|_| false, |_| false, |_, _| false);
+    stale.first_token(Duration::from_secs(1));
+    let text = metrics.render();
+    assert!(!text.contains("shop/") && !text.contains("platform/"), "{text}");
+    assert!(text.contains(r#"alias="unknown""#), "{text}");
+}
+
+#[test]
+fn an_ejection_can_end_before_its_time() {
+    let metrics = busy();
+    metrics.target("platform/openai/gpt-4o").readmitted();
+    let line = r#"moniker_target_ejected{target="platform/openai/gpt-4o"} 0"#;
+    assert!(metrics.render().lines().any(|l| l == line));
+}
+
+#[test]
+fn promtool_finds_nothing() {
+    let text = busy().render();
+    let started = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = match started {
+        Ok(promtool) => promtool,
+        Err(error) => {
+            eprintln!("skipped: promtool (Debian package prometheus) does not start: {error}");
+            return;
+        }
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}\n{text}");
+}

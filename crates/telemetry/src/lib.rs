@@ -8,6 +8,7 @@ mod redact;
 
 pub use metrics::{
     Metrics,
+    controller::{ControllerMetrics, StatusWrite},
     handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
 };
 pub use redact::Redacted;

@@ -2,6 +2,7 @@
 //! through atomics, so that a request neither hashes a label nor takes a lock; a series shows once
 //! it has counted something.
 
+pub mod controller;
 mod family;
 pub mod handles;
 
@@ -205,16 +206,9 @@ impl Metrics {
         self.collect_process(&mut families);
         let mut families = families.finish();
         families.extend(self.process.collect());
-        families.retain(|family| !family.get_metric().is_empty());
-        let mut out = Vec::new();
-        // Fails only for a family without a series, and those are gone.
-        if let Err(error) = TextEncoder::new().encode(&families, &mut out) {
-            tracing::error!(%error, "the metrics were not written in full");
-        }
-        String::from_utf8(out).unwrap_or_default()
+        encode(families)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
     fn collect_process(&self, families: &mut Families) {
         families.add(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         families.count(&names::SNAPSHOT_APPLIED, &[], self.applied.get());
@@ -223,11 +217,19 @@ impl Metrics {
         let connected = self.link.load(Ordering::Relaxed);
         families.count(&names::LINK_CONNECTED, &[], u64::from(connected));
         if let Some(Snapshot { facts, confirmed }) = &*self.snapshot.lock() {
-            families.add(&names::SNAPSHOT_INFO, &[&facts.revision], 1.0);
             families.add(&names::SNAPSHOT_AGE, &[], confirmed.elapsed().as_secs_f64());
-            families.add(&names::SNAPSHOT_HELD, &[], facts.held as f64);
-            families.add(&names::SNAPSHOT_ALIASES, &[], facts.aliases as f64);
-            families.add(&names::SNAPSHOT_TARGETS, &[], facts.targets as f64);
+            families.snapshot(facts);
         }
     }
+}
+
+/// The text of these families.
+fn encode(mut families: Vec<prometheus::proto::MetricFamily>) -> String {
+    families.retain(|family| !family.get_metric().is_empty());
+    let mut out = Vec::new();
+    // Fails only for a family without a series, and those are gone.
+    if let Err(error) = TextEncoder::new().encode(&families, &mut out) {
+        tracing::error!(%error, "the metrics were not written in full");
+    }
+    String::from_utf8(out).unwrap_or_default()
 }

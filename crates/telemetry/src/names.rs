@@ -97,6 +97,18 @@ metrics! {
         "ProviderTargets in the snapshot.";
     LINK_CONNECTED = Gauge "moniker_link_connected" []
         "Whether the router is connected to a controller (1) or not (0).";
+    ROUTERS_CONNECTED = Gauge "moniker_controller_routers_connected" []
+        "Routers that hold a watch stream of this controller.";
+    COMPILATIONS = Counter "moniker_controller_compilations_total" []
+        "Compilations of everything that the controller sees.";
+    COMPILE_DURATION = Gauge "moniker_controller_last_compile_seconds" []
+        "How long the last compilation took.";
+    STATUS_WRITES = Counter "moniker_controller_status_writes_total" ["outcome"]
+        "Writes of status that ended: written, conflict (somebody else wrote first) or failed.";
+    API_SERVER_AWAY = Gauge "moniker_controller_api_server_away" []
+        "Whether the API server has not answered for 15 seconds (1) or answers (0).";
+    UNKNOWN_RESOURCES = Gauge "moniker_controller_unknown_resources" ["resource", "namespace"]
+        "Resources that the controller cannot read, so that routers keep what they have of them; always 1.";
     BUILD_INFO = Gauge "moniker_build_info" ["version"]
         "The version that runs; always 1.";
 }

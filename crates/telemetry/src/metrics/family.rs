@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use prometheus::proto;
 
-use super::handles::Buckets;
-use crate::names::{Kind, Metric};
+use super::{SnapshotFacts, handles::Buckets};
+use crate::names::{self, Kind, Metric};
 
 /// The families of one scrape, by name.
 pub(super) struct Families(BTreeMap<&'static str, proto::MetricFamily>);
@@ -58,6 +58,15 @@ impl Families {
         let mut metric = proto::Metric::from_label(pairs(of, labels));
         metric.set_histogram(histogram);
         self.push(of, metric);
+    }
+
+    /// What is told of a snapshot, in a router or a controller.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub(super) fn snapshot(&mut self, facts: &SnapshotFacts) {
+        self.add(&names::SNAPSHOT_INFO, &[&facts.revision], 1.0);
+        self.add(&names::SNAPSHOT_HELD, &[], facts.held as f64);
+        self.add(&names::SNAPSHOT_ALIASES, &[], facts.aliases as f64);
+        self.add(&names::SNAPSHOT_TARGETS, &[], facts.targets as f64);
     }
 
     fn push(&mut self, of: &'static Metric, metric: proto::Metric) {

@@ -1,0 +1,128 @@
+//! The metrics of a controller.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::core::Collector as _;
+
+use super::{Count, SnapshotFacts, encode, family::Families};
+use crate::names;
+
+/// How a write of status ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusWrite {
+    /// It stands.
+    Written,
+    /// Somebody else wrote first.
+    Conflict,
+    /// It was refused or not answered.
+    Failed,
+}
+
+/// All metrics of a controller's process.
+pub struct ControllerMetrics {
+    /// Routers that are connected.
+    pub routers: Count,
+    compiled: Count,
+    last_compile: Mutex<Duration>,
+    writes: [Count; 3],
+    /// Whether the API server has not answered for a while.
+    away: Count,
+    /// What cannot be read, as resource and namespace (empty for all).
+    unknown: Mutex<Vec<(String, String)>>,
+    snapshot: Mutex<Option<SnapshotFacts>>,
+    process: prometheus::process_collector::ProcessCollector,
+}
+
+impl Default for ControllerMetrics {
+    fn default() -> Self {
+        Self {
+            routers: Count::default(),
+            compiled: Count::default(),
+            last_compile: Mutex::default(),
+            writes: Default::default(),
+            away: Count::default(),
+            unknown: Mutex::default(),
+            snapshot: Mutex::default(),
+            process: prometheus::process_collector::ProcessCollector::for_self(),
+        }
+    }
+}
+
+impl std::fmt::Debug for ControllerMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControllerMetrics").finish_non_exhaustive()
+    }
+}
+
+impl ControllerMetrics {
+    /// A compilation ended, and its snapshot is served.
+    pub fn compiled(&self, took: Duration, facts: SnapshotFacts) {
+        self.compiled.inc();
+        *self.last_compile.lock() = took;
+        *self.snapshot.lock() = Some(facts);
+    }
+
+    /// A write of status ended.
+    pub fn status_write(&self, end: StatusWrite) {
+        self.writes[end as usize].inc();
+    }
+
+    /// The API server answers, or has not for a while.
+    pub fn set_away(&self, away: bool) {
+        self.away.set(u64::from(away));
+    }
+
+    /// These resources (of one namespace, or of all: empty) cannot be read.
+    pub fn set_unknown(&self, unknown: Vec<(String, String)>) {
+        *self.unknown.lock() = unknown;
+    }
+
+    /// The text of `/metrics`.
+    pub fn render(&self) -> String {
+        let mut families = Families::new();
+        families.add(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+        families.count(&names::ROUTERS_CONNECTED, &[], self.routers.get());
+        families.count(&names::COMPILATIONS, &[], self.compiled.get());
+        families.add(&names::COMPILE_DURATION, &[], self.last_compile.lock().as_secs_f64());
+        families.count(&names::API_SERVER_AWAY, &[], self.away.get());
+        for (outcome, writes) in ["written", "conflict", "failed"].iter().zip(&self.writes) {
+            families.count(&names::STATUS_WRITES, &[outcome], writes.get());
+        }
+        for (resource, namespace) in &*self.unknown.lock() {
+            families.add(&names::UNKNOWN_RESOURCES, &[resource, namespace], 1.0);
+        }
+        if let Some(facts) = &*self.snapshot.lock() {
+            families.snapshot(facts);
+        }
+        let mut families = families.finish();
+        families.extend(self.process.collect());
+        encode(families)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let metrics = ControllerMetrics::default();
+        metrics.set_unknown(vec![("secrets".to_owned(), "shop".to_owned())]);
+        metrics.status_write(StatusWrite::Conflict);
+        metrics.compiled(
+            Duration::from_millis(3),
+            SnapshotFacts { revision: "r1".to_owned(), aliases: 2, targets: 1, held: 1 },
+        );
+        let text = metrics.render();
+        for line in [
+            "moniker_controller_unknown_resources{resource=\"secrets\",namespace=\"shop\"} 1",
+            "moniker_controller_status_writes_total{outcome=\"conflict\"} 1",
+            "moniker_controller_last_compile_seconds 0.003",
+            "moniker_snapshot_info{revision=\"r1\"} 1",
+            "moniker_snapshot_held_resources 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

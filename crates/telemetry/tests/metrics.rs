@@ -7,7 +7,9 @@ use std::{
 };
 
 use routing::outcome::{Fault, OutcomeClass};
-use telemetry::{Metrics, RequestEnd, metrics::SnapshotFacts, names};
+use telemetry::{
+    ControllerMetrics, Metrics, RequestEnd, StatusWrite, metrics::SnapshotFacts, names,
+};
 
 /// Metrics that have counted one of everything.
 fn busy() -> Metrics {
@@ -40,9 +42,19 @@ fn busy() -> Metrics {
     metrics
 }
 
+/// A controller's, that have counted one of everything.
+fn busy_controller() -> ControllerMetrics {
+    let metrics = ControllerMetrics::default();
+    metrics.routers.inc();
+    metrics.compiled(Duration::from_millis(3), SnapshotFacts::default());
+    metrics.status_write(StatusWrite::Written);
+    metrics.set_unknown(vec![("secrets".to_owned(), String::new())]);
+    metrics
+}
+
 #[test]
 fn every_metric_of_the_table_is_there_with_its_labels() {
-    let text = busy().render();
+    let text = busy().render() + &busy_controller().render();
     for metric in names::ALL {
         assert!(metric.name.starts_with("moniker_"), "{}", metric.name);
         let head = format!("# TYPE {} {}\n", metric.name, metric.kind.name());
@@ -97,7 +109,11 @@ fn an_ejection_can_end_before_its_time() {
 
 #[test]
 fn promtool_finds_nothing() {
-    let text = busy().render();
+    linted(&busy().render());
+    linted(&busy_controller().render());
+}
+
+fn linted(text: &str) {
     let started = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

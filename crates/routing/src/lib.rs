@@ -13,6 +13,7 @@ pub mod filter;
 pub mod id;
 pub mod outcome;
 pub mod rank;
+pub mod revision;
 pub mod rng;
 pub mod snapshot;
 pub mod strategy;

@@ -1,1 +1,20 @@
-//! The Kubernetes resources of Moniker, their schema, rules, conditions and reasons
+//! The Kubernetes resources of Moniker: their fields, rules, status, and the closed set of
+//! conditions and reasons. The only source of the CRDs, of the reference documentation and of what
+//! `moniker validate` checks. Doc comments on fields are what `kubectl explain` prints.
+
+pub mod alias;
+pub mod common;
+pub mod condition;
+pub mod crd;
+pub mod duration;
+pub mod rules;
+pub mod target;
+
+pub use alias::{ModelAlias, ModelAliasSpec, ModelAliasStatus};
+pub use condition::{Class, ConditionType, Reason};
+pub use target::{ProviderTarget, ProviderTargetSpec, ProviderTargetStatus};
+
+/// The API group of every kind.
+pub const GROUP: &str = "moniker.dev";
+/// The version that is served and stored.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,58 @@
+//! What both kinds share: references, and who may use an object.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A key of a Secret or ConfigMap in the namespace of the object that names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRef {
+    /// `metadata.name` of the Secret or ConfigMap, in the namespace of this object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in its data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// Which namespaces may use an object, beside its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ExportFrom {
+    /// Its own namespace alone.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// The namespaces whose labels match `selector`.
+    Selector,
+}
+
+/// Which namespaces may use this object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Export {
+    /// Same: its own namespace alone. All: every namespace. Selector: those that match `selector`.
+    pub from: ExportFrom,
+    /// Labels that a namespace must have, with `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<NamespaceSelector>,
+}
+
+/// Labels that a namespace must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Each of these labels with this value.
+    #[schemars(extend("maxProperties" = 16))]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl NamespaceSelector {
+    /// Whether a namespace with these labels matches. A selector without labels matches none.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        !self.match_labels.is_empty()
+            && self.match_labels.iter().all(|(name, value)| labels.get(name) == Some(value))
+    }
+}

@@ -1,0 +1,285 @@
+//! The CEL rules of the kinds, in one table: the CRDs carry them, `moniker validate` and the tests
+//! run them, the reference lists them. What one object can decide is a rule here; what needs other
+//! objects is a condition.
+
+use routing::{ProviderKind, StrategyKind};
+
+/// Which kind a rule belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ProviderTarget.
+    ProviderTarget,
+    /// ModelAlias.
+    ModelAlias,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::ProviderTarget, Self::ModelAlias];
+
+    /// As it is written in YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProviderTarget => "ProviderTarget",
+            Self::ModelAlias => "ModelAlias",
+        }
+    }
+}
+
+/// A rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name, by which tests find its documents.
+    pub id: String,
+    /// The kind.
+    pub kind: Kind,
+    /// The path of what `self` is: member names, `[]` for each item; empty for the object.
+    pub at: &'static [&'static str],
+    /// The expression.
+    pub rule: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// `moniker dev` leaves it out: plain HTTP and loopback are fine there.
+    pub relaxed_in_dev: bool,
+}
+
+/// Header names that may hold a credential or that belong to the connection, in lower case.
+pub const FORBIDDEN_HEADERS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "accept-encoding",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+];
+
+/// Every rule of both kinds.
+pub fn all() -> Vec<Rule> {
+    let mut rules = provider_target();
+    rules.extend(model_alias());
+    rules
+}
+
+fn provider_target() -> Vec<Rule> {
+    const SPEC: &[&str] = &["spec"];
+    const ENDPOINT: &[&str] = &["spec", "endpoint"];
+    const AUTH: &[&str] = &["spec", "auth"];
+    let rule = |id: &str, at, rule: &str, message: &str| Rule {
+        id: id.to_owned(),
+        kind: Kind::ProviderTarget,
+        at,
+        rule: rule.to_owned(),
+        message: message.to_owned(),
+        relaxed_in_dev: false,
+    };
+    let relaxed = |r: Rule| Rule { relaxed_in_dev: true, ..r };
+    let fixed: Vec<_> = ProviderKind::ALL.iter().filter(|p| p.default_url().is_some()).collect();
+    let fixed = fixed.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
+    // Equality is cheap whatever a key's length, so both common spellings are listed; the compiler
+    // compares without case.
+    let headers = FORBIDDEN_HEADERS
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), title_case(name)])
+        .map(|name| format!("'{name}'"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    vec![
+        rule(
+            "endpoint-required",
+            SPEC,
+            &format!("has(self.endpoint) || self.provider in [{fixed}]"),
+            "endpoint is required: this provider has no fixed address; set endpoint.url or endpoint.service",
+        ),
+        rule(
+            "headers-no-credentials",
+            SPEC,
+            &format!("!has(self.headers) || self.headers.all(k, !(k in [{headers}]))"),
+            "headers may not carry credentials or headers of the connection: put the key in a Secret and name it in auth.secretRef",
+        ),
+        rule(
+            "endpoint-one",
+            ENDPOINT,
+            "has(self.url) != has(self.service)",
+            "set exactly one of url and service",
+        ),
+        relaxed(rule(
+            "url-https",
+            ENDPOINT,
+            "!has(self.url) || self.url.startsWith('https://')",
+            "url must begin with https://; a server in the cluster is reached by service",
+        )),
+        rule(
+            "url-form",
+            ENDPOINT,
+            r"!has(self.url) || self.url.matches('^https?://[^/@?#\\s\\\\]+(/[^?#\\s\\\\]*)?$')",
+            "url must be scheme://host, a port and a path if wanted; no user, query, fragment or spaces",
+        ),
+        rule(
+            "url-not-cluster",
+            ENDPOINT,
+            r"!has(self.url) || !self.url.matches('^https?://[^/:]*\\.(svc|cluster\\.local)\\.?(:[0-9]*)?(/|$)') && !self.url.matches('^https?://[^/:]*\\.svc\\.')",
+            "url names a Service of the cluster: use service {name, port} instead",
+        ),
+        relaxed(rule(
+            "url-not-loopback",
+            ENDPOINT,
+            r"!has(self.url) || !self.url.matches('^[a-zA-Z]+://([lL][oO][cC][aA][lL][hH][oO][sS][tT]|[^/:]*\\.[lL][oO][cC][aA][lL][hH][oO][sS][tT]|127\\.[^/:]*|0[xX]?[0-9a-fA-F.]*|[0-9]+|\\[::1?\\]|\\[::[fF]{4}:[^\\]]*\\])\\.?(:|/|$)')",
+            "url names this machine or a disguised address; use a DNS name, or service for a server in the cluster",
+        )),
+        rule(
+            "url-not-link-local",
+            ENDPOINT,
+            r"!has(self.url) || !self.url.matches('^[a-zA-Z]+://(169\\.254\\.[^/:]*|100\\.100\\.100\\.200|metadata(\\.google\\.internal)?|\\[[fF][eE]80:[^\\]]*\\]|\\[[fF][dD]00:[eE][cC]2:[^\\]]*\\])\\.?(:|/|$)')",
+            "url names a link-local or metadata address, which is never a provider",
+        ),
+        rule(
+            "auth-secret-required",
+            AUTH,
+            "self.type == 'None' || has(self.secretRef)",
+            "secretRef is required: name the Secret and the key that hold the credential, or set type: None",
+        ),
+        rule(
+            "auth-secret-refused",
+            AUTH,
+            "self.type != 'None' || !has(self.secretRef)",
+            "secretRef means nothing with type: None: remove it, or set type: Bearer",
+        ),
+        rule(
+            "auth-header",
+            AUTH,
+            "(self.type == 'Header') == has(self.header)",
+            "header is required with type: Header, and only with it",
+        ),
+        rule(
+            "ejection-order",
+            &["spec", "ejection"],
+            "duration(has(self.base) ? self.base : '5s') <= duration(has(self.max) ? self.max : '5m')",
+            "base must not be longer than max",
+        ),
+        rule(
+            "target-export-selector",
+            &["spec", "export"],
+            "(self.from == 'Selector') == has(self.selector)",
+            "selector is required with from: Selector, and only with it",
+        ),
+    ]
+}
+
+fn model_alias() -> Vec<Rule> {
+    const SPEC: &[&str] = &["spec"];
+    const ENTRY: &[&str] = &["spec", "targets", "[]"];
+    const TIMEOUTS: &[&str] = &["spec", "timeouts"];
+    let rule = |id: &str, at, rule: &str, message: &str| Rule {
+        id: id.to_owned(),
+        kind: Kind::ModelAlias,
+        at,
+        rule: rule.to_owned(),
+        message: message.to_owned(),
+        relaxed_in_dev: false,
+    };
+    let mut rules = vec![
+        rule(
+            "model-immutable",
+            &[],
+            "(has(self.spec.model) ? self.spec.model : self.metadata.name) == (has(oldSelf.spec.model) ? oldSelf.spec.model : oldSelf.metadata.name)",
+            "model cannot be changed, since applications use it: make another alias and delete this one",
+        ),
+        rule(
+            "model-no-slash",
+            SPEC,
+            "!has(self.model) || !self.model.contains('/')",
+            "model may not hold a slash: provider/model names a model without an alias",
+        ),
+        rule(
+            "entries-unique",
+            SPEC,
+            "self.targets.all(x, self.targets.exists_one(y, x.name == y.name))",
+            "the names of targets must differ",
+        ),
+        rule(
+            "weights-not-all-zero",
+            SPEC,
+            "self.targets.exists(t, !has(t.weight) || t.weight > 0)",
+            "one target at least needs a weight above 0",
+        ),
+        rule(
+            "no-tier-under-priority",
+            SPEC,
+            "self.strategy.type != 'Priority' || self.targets.all(t, !has(t.tier))",
+            "tier means nothing under Priority, where the order of the list is the order: remove it",
+        ),
+        rule(
+            "entry-one",
+            ENTRY,
+            "has(self.model) != has(self.alias)",
+            "set exactly one of model and alias",
+        ),
+        rule(
+            "providers-with-model",
+            ENTRY,
+            "!has(self.providers) || has(self.model)",
+            "providers belongs to model: another alias has its own",
+        ),
+        rule(
+            "namespace-with-alias",
+            ENTRY,
+            "!has(self.namespace) || has(self.alias)",
+            "namespace belongs to alias: write a provider's namespace in providers",
+        ),
+        rule(
+            "providers-unique",
+            ENTRY,
+            "!has(self.providers) || self.providers.all(x, self.providers.exists_one(y, x.name == y.name && (has(x.namespace) ? x.namespace : '') == (has(y.namespace) ? y.namespace : '')))",
+            "a provider stands twice in this list",
+        ),
+        rule(
+            "first-token-within-request",
+            TIMEOUTS,
+            "!has(self.firstToken) || duration(self.firstToken) <= duration(has(self.request) ? self.request : '600s')",
+            "firstToken must not be longer than request (600s where it is absent)",
+        ),
+        rule(
+            "attempt-within-request",
+            TIMEOUTS,
+            "!has(self.attempt) || duration(self.attempt) <= duration(has(self.request) ? self.request : '600s')",
+            "attempt must not be longer than request (600s where it is absent)",
+        ),
+        rule(
+            "alias-export-selector",
+            &["spec", "export"],
+            "(self.from == 'Selector') == has(self.selector)",
+            "selector is required with from: Selector, and only with it",
+        ),
+    ];
+    for kind in StrategyKind::ALL {
+        if let Some(field) = kind.options() {
+            rules.push(rule(
+                &format!("strategy-{field}"),
+                &["spec", "strategy"],
+                &format!("!has(self.{field}) || self.type == '{kind}'"),
+                &format!("{field} belongs to type: {kind}"),
+            ));
+        }
+    }
+    rules
+}
+
+/// `x-api-key` as `X-Api-Key`.
+fn title_case(name: &str) -> String {
+    let parts = name.split('-').map(|part| {
+        let mut chars = part.chars();
+        chars
+            .next()
+            .map_or_else(String::new, |c| c.to_ascii_uppercase().to_string() + chars.as_str())
+    });
+    parts.collect::<Vec<_>>().join("-")
+}

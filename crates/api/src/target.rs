@@ -1,0 +1,197 @@
+//! ProviderTarget: an endpoint, its credential and the models that it serves.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use routing::{AuthKind, Capability, ProviderKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::{Export, KeyRef},
+    duration::PATTERN,
+};
+
+/// What to reach, how, and what it serves.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "moniker.dev",
+    version = "v1alpha1",
+    kind = "ProviderTarget",
+    plural = "providertargets",
+    singular = "providertarget",
+    shortname = "pt",
+    category = "moniker",
+    namespaced,
+    status = "ProviderTargetStatus",
+    derive = "PartialEq",
+    doc = "An endpoint, its credential and the models that it serves. Aliases name it as a provider.",
+    printcolumn = r#"{"name":"Provider","type":"string","jsonPath":".spec.provider"}"#,
+    printcolumn = r#"{"name":"Models","type":"integer","jsonPath":".status.models"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Used-By","type":"integer","jsonPath":".status.usedBy"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderTargetSpec {
+    /// The kind of API behind it.
+    pub provider: ProviderKind,
+    /// Where it is. Optional for OpenAI, whose address is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// How requests are authenticated.
+    pub auth: Auth,
+    /// Headers that every request carries. Never credentials: those are `auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The models that it serves.
+    #[schemars(length(min = 1, max = 256))]
+    pub models: Vec<Model>,
+    /// When it is left alone after failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<Ejection>,
+    /// Whose aliases may use it. Default: those of its own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
+    /// true: it gets no new requests; running ones finish. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cordoned: Option<bool>,
+}
+
+/// Where a provider is: exactly one of `url` and `service`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// The base URL, https. The path of an endpoint (such as chat/completions) is appended after
+    /// one slash and nothing else is added: write /v1 if the provider wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub url: Option<String>,
+    /// A Service in the namespace of this object: a model server of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+    /// How its certificate is checked. A service without it is reached by plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// A Service in the namespace of this object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// The base path, such as /v1. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024), regex(pattern = "^/[^?#\\s]*$"))]
+    pub path_prefix: Option<String>,
+}
+
+/// How a server's certificate is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// A ConfigMap's key that holds the certificate authorities (PEM) to trust, instead of the
+    /// public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_ref: Option<KeyRef>,
+    /// The name that the certificate must have. Default: the host of the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
+}
+
+/// How requests are authenticated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth {
+    /// Bearer: `Authorization: Bearer KEY`. Header: the key in a header of its own. None: no key.
+    #[serde(rename = "type")]
+    pub kind: AuthKind,
+    /// The key of a Secret in the namespace of this object that holds the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<KeyRef>,
+    /// The header of `type: Header`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<AuthHeader>,
+}
+
+/// The header that carries the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthHeader {
+    /// Its name, such as api-key.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9-]+$"))]
+    pub name: String,
+}
+
+/// A model that the provider serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// The name that aliases use.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// What the provider calls it. Default: `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub upstream_name: Option<String>,
+    /// Tokens that fit, prompt and answer together. Default: not known, which counts as large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub context_window: Option<i64>,
+    /// The most output tokens. A caller's larger max_tokens is lowered to it. Default: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_output_tokens: Option<i64>,
+    /// What it can do. Default: Chat, Completions, Embeddings, Streaming and Tools; Vision, Audio,
+    /// Documents, JsonSchema and Reasoning must be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub capabilities: Option<Vec<Capability>>,
+}
+
+/// When a target is left alone after failures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ejection {
+    /// Failures in a row before it is ejected. Default: 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub consecutive_failures: Option<i32>,
+    /// The first ejection, doubled with each that follows. Default: 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = PATTERN))]
+    pub base: Option<String>,
+    /// The longest ejection. Default: 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = PATTERN))]
+    pub max: Option<String>,
+}
+
+/// What the controller says of a ProviderTarget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderTargetStatus {
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many aliases use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<i32>,
+    /// A short hash of the credential in use: it changes when the credential does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_version: Option<String>,
+    /// How many models it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<i32>,
+    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

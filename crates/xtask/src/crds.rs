@@ -8,6 +8,6 @@ pub(crate) fn files() -> Generated {
         directory: "crds",
         command: "cargo xtask crds",
         extension: ".yaml",
-        files: std::collections::BTreeMap::new(),
+        files: api::crd::all().into_iter().collect(),
     }
 }

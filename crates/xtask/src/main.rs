@@ -6,6 +6,7 @@
 mod assets;
 mod bench;
 mod crds;
+mod docs;
 mod generated;
 mod namespace;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Test(test::Args),
     /// Write crds/*.yaml from the types
     Crds(generated::Args),
+    /// Write docs/reference/*.md from the types
+    Docs(generated::Args),
     /// Check the rules of the house: arrows between crates, files, banned crates
     Tidy,
     /// Measure
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::Test(args) => test::run(args),
         Command::Crds(args) => args.write_or_check(&crds::files()),
+        Command::Docs(args) => args.write_or_check(&docs::files()),
         Command::Tidy => tidy::run(),
         Command::Bench(args) => bench::run(&args),
     };

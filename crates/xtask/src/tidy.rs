@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use crate::{assets, crds, run};
+use crate::{assets, crds, docs, run};
 
 /// Checks everything and lists all problems at once.
 pub(crate) fn run() -> Result<()> {
@@ -29,6 +29,7 @@ fn problems() -> Result<Vec<String>> {
     problems.extend(bans::problems(&bans::banned(root)?, &bans::resolved()?));
     problems.extend(files::problems(root)?);
     problems.extend(crds::files().stale(root)?);
+    problems.extend(docs::files().stale(root)?);
     Ok(problems)
 }
 

@@ -1,0 +1,95 @@
+//! The arguments of `moniker controller`.
+
+use std::net::SocketAddr;
+
+use clap::Args as ClapArgs;
+
+/// Watches a Kubernetes API server, compiles what it finds, serves it to routers and writes status.
+///
+/// The API server is found as every Kubernetes client finds it: `KUBECONFIG`, then
+/// `~/.kube/config`, then the ServiceAccount of the pod.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    /// Where routers fetch their snapshots. The stream is not authenticated yet, so an address
+    /// beyond loopback is refused.
+    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "MONIKER_ADMIN", value_name = "ADDRESS", default_value = "[::]:9090")]
+    pub admin: SocketAddr,
+
+    /// The cluster's DNS domain, for the addresses of Services.
+    #[arg(
+        long,
+        env = "MONIKER_CLUSTER_DOMAIN",
+        value_name = "DOMAIN",
+        default_value = "cluster.local"
+    )]
+    pub cluster_domain: String,
+
+    /// Watch these namespaces alone, separated by commas. Labels of namespaces are then not read,
+    /// so an export by selector reaches nobody. Default: all namespaces.
+    #[arg(
+        long,
+        env = "MONIKER_WATCH_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ',',
+        value_parser = namespace
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// The namespaces that may export aliases and targets beyond themselves, separated by commas.
+    /// Default: none.
+    #[arg(
+        long,
+        env = "MONIKER_EXPORTING_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ',',
+        value_parser = namespace
+    )]
+    pub exporting_namespaces: Vec<String>,
+}
+
+/// A name that a namespace can have.
+fn namespace(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let of_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(of_label)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace has 1 to 63 lower-case letters, digits and dashes".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn namespaces_are_split_at_commas() {
+        let parsed = Command::try_parse_from(["x", "--watch-namespaces", "a,b-1, c"]).unwrap();
+        assert_eq!(parsed.args.watch_namespaces, ["a", "b-1", "c"]);
+        assert!(parsed.args.exporting_namespaces.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_refused() {
+        for wrong in ["A", "a_b", "-a", "a-", "a,,b", "*"] {
+            let parsed = Command::try_parse_from(["x", "--watch-namespaces", wrong]);
+            assert!(parsed.is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One object's status, as a state machine: what is wanted, what stands, and whether to write now,
+//! later or not. Pure: times are arguments, and the writer performs what a step asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::merge::{Difference, difference, merge};
+
+/// The count of users is written at most so often.
+const USED_BY_PERIOD: Duration = Duration::from_secs(30);
+
+/// A status as JSON text: ten thousand are held, and few are looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text(Arc<str>);
+
+impl Text {
+    /// The text of a status.
+    pub(crate) fn of(status: &impl Serialize) -> Self {
+        Self(serde_json::to_string(status).unwrap_or_default().into())
+    }
+
+    /// The status; null where there is none.
+    fn value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+/// An object as the API server holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) uid: String,
+    pub(crate) version: u64,
+    pub(crate) generation: i64,
+    pub(crate) status: Text,
+}
+
+/// The moment of a step, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    pub(crate) wall: Timestamp,
+}
+
+impl Now {
+    fn until(self, at: Timestamp) -> Instant {
+        let left = at.duration_since(self.wall);
+        self.instant + Duration::try_from(left).unwrap_or_default()
+    }
+}
+
+/// What to do about an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Nothing, until something changes.
+    Rest,
+    /// Look again then.
+    Wait(Instant),
+    /// Write this status over the object of this uid and version.
+    Write { uid: String, version: u64, status: Value },
+}
+
+/// How a write ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It stands now, with this version.
+    Written { version: u64, status: Text },
+    /// Somebody else wrote meanwhile: wait for that to be seen, at most so long.
+    Conflict(Duration),
+    /// Try again after this.
+    Later(Duration),
+    /// Trying again is of no use until something changes.
+    Useless,
+}
+
+/// What is known of one object's status.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    wanted: Option<Text>,
+    live: Option<Live>,
+    /// What this process wrote last, until the watch has caught up with it.
+    written: Option<(u64, Text)>,
+    /// A status that is as it should be, or that writing does not change, at this version.
+    settled: Option<(u64, Text)>,
+    /// A write is under way, begun for this wish and version.
+    writing: Option<(u64, Text)>,
+    used_by_at: Option<Instant>,
+    /// No write before this.
+    not_before: Option<Instant>,
+    /// The wait is for news of the object, and ends with them.
+    conflicted: bool,
+}
+
+impl Entry {
+    /// What the compiler wants; `None`: it has no opinion any more.
+    pub(crate) fn want(&mut self, wanted: Option<Text>) {
+        self.wanted = wanted;
+        self.settled = None;
+    }
+
+    /// What the API server holds; `None`: it is gone.
+    pub(crate) fn see(&mut self, live: Option<Live>) {
+        let seen = live.as_ref().map_or(u64::MAX, |live| live.version);
+        let recreated = match (&self.live, &live) {
+            (Some(before), Some(now)) => before.uid != now.uid,
+            _ => true,
+        };
+        if recreated || self.written.as_ref().is_some_and(|(version, _)| *version <= seen) {
+            self.written = None;
+        }
+        // What a conflict waited for has come.
+        if self.conflicted && self.version() < seen {
+            self.not_before = None;
+            self.conflicted = false;
+        }
+        self.live = live;
+    }
+
+    /// Whether nothing is left to remember.
+    pub(crate) fn is_over(&self) -> bool {
+        self.wanted.is_none() && self.live.is_none() && self.writing.is_none()
+    }
+
+    fn version(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.version)
+    }
+
+    /// What to do now. After a `Write`, [`Entry::done`] must follow.
+    pub(crate) fn step(&mut self, now: Now, ours: &[&str]) -> Step {
+        let (Some(wanted), Some(live)) = (&self.wanted, &self.live) else { return Step::Rest };
+        if self.writing.is_some() {
+            return Step::Rest;
+        }
+        let (version, standing) = match &self.written {
+            Some((version, status)) => (*version, status.clone()),
+            None => (live.version, live.status.clone()),
+        };
+        let standing = standing.value();
+        let merged = merge(&wanted.value(), &standing, live.generation, now.wall);
+        let settled = match &self.settled {
+            Some((at, status)) if *at == version => same(&status.value(), &merged.status, ours),
+            _ => false,
+        };
+        let difference = match difference(&merged.status, &standing, ours) {
+            Difference::None => {
+                return merged.changes_at.map_or(Step::Rest, |at| Step::Wait(now.until(at)));
+            }
+            _ if settled => {
+                return merged.changes_at.map_or(Step::Rest, |at| Step::Wait(now.until(at)));
+            }
+            difference => difference,
+        };
+        let due = match difference {
+            Difference::UsedBy => self.used_by_at.map(|at| at + USED_BY_PERIOD),
+            _ => None,
+        };
+        if let Some(due) = due.max(self.not_before)
+            && due > now.instant
+        {
+            return Step::Wait(due);
+        }
+        self.not_before = None;
+        self.conflicted = false;
+        self.used_by_at = Some(now.instant);
+        self.writing = Some((version, Text::of(&merged.status)));
+        Step::Write { uid: live.uid.clone(), version, status: merged.status }
+    }
+
+    /// The write ended.
+    pub(crate) fn done(&mut self, outcome: Outcome, now: Instant) {
+        let Some((based_on, wrote)) = self.writing.take() else { return };
+        match outcome {
+            Outcome::Written { version, status } => {
+                self.settled = Some((version, wrote));
+                // Not if the watch was faster.
+                if version > self.version() {
+                    self.written = Some((version, status));
+                }
+            }
+            Outcome::Conflict(patience) => {
+                // Not if what it conflicts with has been seen already.
+                if self.version() <= based_on {
+                    self.not_before = Some(now + patience);
+                    self.conflicted = true;
+                }
+            }
+            Outcome::Later(delay) => self.not_before = Some(now + delay),
+            Outcome::Useless => self.settled = Some((based_on, wrote)),
+        }
+    }
+}
+
+fn same(a: &Value, b: &Value, ours: &[&str]) -> bool {
+    difference(a, b, ours) == Difference::None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const OURS: &[&str] = &["Ready", "Reconciling", "Stalled"];
+
+    fn now(seconds: u64) -> Now {
+        // One origin for all moments of a test thread.
+        thread_local!(static ORIGIN: Instant = Instant::now());
+        let instant = ORIGIN.with(|origin| *origin) + Duration::from_secs(seconds);
+        let wall = Timestamp::from_second(1_700_000_000).unwrap() + Duration::from_secs(seconds);
+        Now { instant, wall }
+    }
+
+    fn ready(status: &str, used_by: i64) -> Text {
+        let condition = json!({
+            "type": "Ready", "status": status, "reason": "R", "message": "", "observedGeneration": 1,
+        });
+        Text::of(&json!({"usedBy": used_by, "conditions": [condition]}))
+    }
+
+    fn live(version: u64, status: &Value) -> Option<Live> {
+        Some(Live { uid: "u".to_owned(), version, generation: 1, status: Text::of(status) })
+    }
+
+    /// Takes the step, which must be a write, and answers it with this version.
+    fn written(entry: &mut Entry, at: Now, version: u64) -> Value {
+        let Step::Write { status, .. } = entry.step(at, OURS) else { panic!("no write") };
+        let outcome = Outcome::Written { version, status: Text::of(&status) };
+        entry.done(outcome, at.instant);
+        status
+    }
+
+    fn rests(entry: &mut Entry, at: Now) -> bool {
+        matches!(entry.step(at, OURS), Step::Rest)
+    }
+
+    #[test]
+    fn a_transition_is_written_once() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 0)));
+        assert!(rests(&mut entry, now(0)), "nothing is known to stand");
+        entry.see(live(5, &json!({})));
+        let status = written(&mut entry, now(0), 6);
+        assert!(rests(&mut entry, now(1)), "the watch need not have told yet");
+        entry.see(live(6, &status));
+        assert!(rests(&mut entry, now(2)));
+    }
+
+    #[test]
+    fn what_somebody_else_undoes_is_written_again() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 0)));
+        entry.see(live(5, &json!({})));
+        let status = written(&mut entry, now(0), 6);
+        entry.see(live(6, &status));
+        entry.see(live(7, &json!({})));
+        written(&mut entry, now(1), 8);
+    }
+
+    #[test]
+    fn what_a_write_does_not_change_is_not_written_again() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 0)));
+        entry.see(live(5, &json!({"foreign": 1})));
+        let Step::Write { mut status, .. } = entry.step(now(0), OURS) else { panic!("no write") };
+        status["foreign"] = json!(1);
+        entry.done(Outcome::Written { version: 6, status: Text::of(&status) }, now(0).instant);
+        assert!(rests(&mut entry, now(1)));
+        entry.see(live(6, &status));
+        assert!(rests(&mut entry, now(2)));
+    }
+
+    #[test]
+    fn the_count_of_users_waits_but_a_transition_does_not() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 1)));
+        entry.see(live(5, &json!({})));
+        let status = written(&mut entry, now(0), 6);
+        entry.see(live(6, &status));
+
+        entry.want(Some(ready("True", 2)));
+        let Step::Wait(due) = entry.step(now(1), OURS) else { panic!("written at once") };
+        assert_eq!(due, now(30).instant);
+        entry.want(Some(ready("False", 3)));
+        let status = written(&mut entry, now(2), 7);
+        assert_eq!(status["usedBy"], 3);
+        entry.see(live(7, &status));
+        entry.want(Some(ready("False", 4)));
+        written(&mut entry, now(32), 8);
+    }
+
+    #[test]
+    fn a_conflict_waits_for_the_news() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 0)));
+        entry.see(live(5, &json!({})));
+        let Step::Write { version: 5, .. } = entry.step(now(0), OURS) else { panic!("no write") };
+        entry.done(Outcome::Conflict(Duration::from_secs(2)), now(0).instant);
+        assert!(matches!(entry.step(now(1), OURS), Step::Wait(_)));
+        entry.see(live(6, &json!({})));
+        let Step::Write { version: 6, .. } = entry.step(now(1), OURS) else { panic!("no write") };
+    }
+
+    #[test]
+    fn news_do_not_shorten_a_backoff() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 0)));
+        entry.see(live(5, &json!({})));
+        let Step::Write { .. } = entry.step(now(0), OURS) else { panic!("no write") };
+        entry.done(Outcome::Later(Duration::from_secs(9)), now(0).instant);
+        entry.see(live(6, &json!({})));
+        assert!(matches!(entry.step(now(1), OURS), Step::Wait(_)));
+        assert!(matches!(entry.step(now(9), OURS), Step::Write { .. }));
+    }
+
+    #[test]
+    fn one_that_was_made_again_is_looked_at_afresh() {
+        let mut entry = Entry::default();
+        entry.want(Some(ready("True", 0)));
+        entry.see(live(5, &json!({})));
+        written(&mut entry, now(0), 6);
+        let mut again = live(8, &json!({})).unwrap();
+        again.uid = "v".to_owned();
+        entry.see(Some(again));
+        let Step::Write { uid, .. } = entry.step(now(1), OURS) else { panic!("no write") };
+        assert_eq!(uid, "v");
+    }
+
+    #[test]
+    fn a_wait_that_time_alone_ends_is_scheduled() {
+        let mut entry = Entry::default();
+        let waiting = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "R", "observedGeneration": 1});
+        let conditions = [waiting("Ready", "False"), waiting("Reconciling", "True")];
+        entry.want(Some(Text::of(&json!({"conditions": conditions}))));
+        entry.see(live(5, &json!({})));
+        let status = written(&mut entry, now(0), 6);
+        entry.see(live(6, &status));
+        let Step::Wait(due) = entry.step(now(10), OURS) else { panic!("no wait") };
+        assert_eq!(due, now(300).instant);
+        let Step::Write { status, .. } = entry.step(now(300), OURS) else { panic!("no write") };
+        assert!(status.to_string().contains("Stalled"));
+    }
+}

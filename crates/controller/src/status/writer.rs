@@ -1,0 +1,266 @@
+//! Performs what the entries ask for: a queue by time, a few writes at once, each a server-side
+//! apply of the whole status by one field manager, on the condition that the object is still the
+//! one that was looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client};
+use routing::ObjectId;
+use serde_json::{Value, json};
+use telemetry::{ControllerMetrics, StatusWrite};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::entry::{Entry, Live, Now, Outcome, Step, Text};
+use crate::watch::{Backoff, Kind, version};
+
+/// Who owns the fields of every status that a controller writes, whichever replica.
+const FIELD_MANAGER: &str = "moniker-controller";
+/// How many writes are under way at once.
+const AT_ONCE: usize = 8;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a write that conflicted waits for the news of what it conflicted with.
+const NEWS: Duration = Duration::from_secs(2);
+
+/// An object that has a status of ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Subject {
+    pub(crate) kind: Kind,
+    pub(crate) id: ObjectId,
+}
+
+/// News for the writer.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// What the compiler wants of those whose wish changed; `None`: nothing any more.
+    Wanted(Vec<(Subject, Option<Text>)>),
+    /// What the API server holds of those that changed; `None`: gone.
+    Live(Vec<(Subject, Option<Live>)>),
+    /// The namespaces that are being deleted: nothing is written there.
+    Terminating(BTreeSet<String>),
+}
+
+/// How a kind's status is written.
+#[derive(Clone, Debug)]
+pub(crate) struct StatusOf {
+    pub(crate) kind: Kind,
+    pub(crate) resource: ApiResource,
+}
+
+/// The one task that writes status.
+pub(crate) struct Writer {
+    client: Client,
+    kinds: Vec<StatusOf>,
+    /// The types of conditions that are ours.
+    ours: &'static [&'static str],
+    entries: BTreeMap<Subject, Entry>,
+    /// When to look at which again, and the same the other way round.
+    queue: BTreeSet<(Instant, Subject)>,
+    queued: BTreeMap<Subject, Instant>,
+    backoffs: BTreeMap<Subject, Backoff>,
+    terminating: BTreeSet<String>,
+    writes: JoinSet<(Subject, Result<DynamicObject, Failed>)>,
+    metrics: Arc<ControllerMetrics>,
+}
+
+/// Why a write failed.
+#[derive(Debug)]
+enum Failed {
+    Refused(kube::Error),
+    Silent,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        client: Client,
+        kinds: Vec<StatusOf>,
+        ours: &'static [&'static str],
+        metrics: Arc<ControllerMetrics>,
+    ) -> Self {
+        Self {
+            client,
+            kinds,
+            ours,
+            entries: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            queued: BTreeMap::new(),
+            backoffs: BTreeMap::new(),
+            terminating: BTreeSet::new(),
+            writes: JoinSet::new(),
+            metrics,
+        }
+    }
+
+    /// Writes until nobody reports any more; a write that is under way then ends first.
+    pub(crate) async fn run(mut self, mut reports: mpsc::Receiver<Report>) {
+        loop {
+            let due = self.queue.first().map(|(due, _)| *due).filter(|_| self.has_room());
+            tokio::select! {
+                report = reports.recv() => match report {
+                    Some(report) => self.take(report),
+                    None => break,
+                },
+                Some(written) = self.writes.join_next() => {
+                    if let Ok((subject, result)) = written {
+                        self.written(subject, result);
+                    }
+                }
+                () = at(due) => self.next(),
+            }
+        }
+        while self.writes.join_next().await.is_some() {}
+    }
+
+    fn has_room(&self) -> bool {
+        self.writes.len() < AT_ONCE
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Wanted(all) => {
+                for (subject, wanted) in all {
+                    self.entries.entry(subject.clone()).or_default().want(wanted);
+                    self.look(subject);
+                }
+            }
+            Report::Live(all) => {
+                for (subject, live) in all {
+                    self.entries.entry(subject.clone()).or_default().see(live);
+                    self.look(subject);
+                }
+            }
+            Report::Terminating(namespaces) => {
+                // One that was deleted and made again in the meantime is looked at again.
+                let before = std::mem::replace(&mut self.terminating, namespaces);
+                let again: Vec<Subject> = self
+                    .entries
+                    .keys()
+                    .filter(|subject| before.contains(&*subject.id.namespace))
+                    .cloned()
+                    .collect();
+                again.into_iter().for_each(|subject| self.look(subject));
+            }
+        }
+    }
+
+    /// Looks at one now.
+    fn look(&mut self, subject: Subject) {
+        self.schedule(subject, Instant::now());
+    }
+
+    fn schedule(&mut self, subject: Subject, due: Instant) {
+        if let Some(before) = self.queued.insert(subject.clone(), due) {
+            self.queue.remove(&(before, subject.clone()));
+        }
+        self.queue.insert((due, subject));
+    }
+
+    /// Takes the next step of the first in the queue.
+    fn next(&mut self) {
+        let Some((_, subject)) = self.queue.pop_first() else { return };
+        self.queued.remove(&subject);
+        let Some(entry) = self.entries.get_mut(&subject) else { return };
+        if entry.is_over() {
+            self.entries.remove(&subject);
+            self.backoffs.remove(&subject);
+            return;
+        }
+        if self.terminating.contains(&*subject.id.namespace) {
+            return;
+        }
+        let now = Now { instant: Instant::now(), wall: k8s_openapi::jiff::Timestamp::now() };
+        match entry.step(now, self.ours) {
+            Step::Rest => {}
+            Step::Wait(due) => self.schedule(subject, due),
+            Step::Write { uid, version, status } => self.write(subject, &uid, version, &status),
+        }
+    }
+
+    fn write(&mut self, subject: Subject, uid: &str, version: u64, status: &Value) {
+        let Some(of) = self.kinds.iter().find(|of| of.kind == subject.kind) else { return };
+        let objects: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &subject.id.namespace, &of.resource);
+        // The uid and the version make it fail on an object that is not the one looked at.
+        let body = json!({
+            "apiVersion": of.resource.api_version,
+            "kind": of.resource.kind,
+            "metadata": {
+                "name": subject.id.name, "namespace": subject.id.namespace,
+                "uid": uid, "resourceVersion": version.to_string(),
+            },
+            "status": status,
+        });
+        self.writes.spawn(async move {
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            let patch = Patch::Apply(&body);
+            let answer =
+                timeout(PATIENCE, objects.patch_status(&subject.id.name, &params, &patch)).await;
+            let result = match answer {
+                Ok(result) => result.map_err(Failed::Refused),
+                Err(_elapsed) => Err(Failed::Silent),
+            };
+            (subject, result)
+        });
+    }
+
+    fn written(&mut self, subject: Subject, result: Result<DynamicObject, Failed>) {
+        let outcome = match result {
+            Ok(object) => {
+                self.backoffs.remove(&subject);
+                let version = version(object.metadata.resource_version.as_deref());
+                Outcome::Written { version, status: Text::of(&object.data["status"]) }
+            }
+            Err(failed) => {
+                let backoff = self.backoffs.entry(subject.clone()).or_default();
+                failed.outcome(&subject, backoff)
+            }
+        };
+        self.metrics.status_write(match outcome {
+            Outcome::Written { .. } => StatusWrite::Written,
+            Outcome::Conflict(_) => StatusWrite::Conflict,
+            Outcome::Later(_) | Outcome::Useless => StatusWrite::Failed,
+        });
+        if let Some(entry) = self.entries.get_mut(&subject) {
+            entry.done(outcome, Instant::now());
+        }
+        self.look(subject);
+    }
+}
+
+impl Failed {
+    fn outcome(self, subject: &Subject, backoff: &mut Backoff) -> Outcome {
+        let Subject { kind, id } = subject;
+        let of = kind.plural();
+        match self {
+            Self::Refused(kube::Error::Api(status)) if status.is_conflict() => {
+                debug!("{of} {id} changed before its status was written: {status}");
+                Outcome::Conflict(NEWS)
+            }
+            Self::Refused(kube::Error::Api(status)) if status.is_not_found() => Outcome::Useless,
+            Self::Refused(kube::Error::Api(status)) if status.is_invalid() => {
+                warn!("the API server refuses the status of {of} {id}: {status}");
+                Outcome::Useless
+            }
+            Self::Refused(error) => {
+                let delay = backoff.after(&error);
+                warn!("cannot write the status of {of} {id}, again in {delay:.1?}: {error}");
+                Outcome::Later(delay)
+            }
+            Self::Silent => Outcome::Later(backoff.next()),
+        }
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

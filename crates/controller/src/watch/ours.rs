@@ -1,0 +1,75 @@
+//! What the join must know of our own kinds: which table of the world is theirs, and which objects
+//! they name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{ModelAlias, ProviderTarget};
+use compiler::world::{self, World};
+use kube::Resource;
+use routing::ObjectId;
+
+use super::fetch::Name;
+use super::source::Kind;
+
+/// A kind of ours.
+pub(super) trait Ours: Resource<DynamicType = ()> + Clone + Sized {
+    const KIND: Kind;
+    const WORLD_KIND: world::Kind;
+
+    /// Its objects in the world.
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, world::Stored<Self>>;
+
+    /// Whether it says the same.
+    fn same(&self, other: &Self) -> bool;
+
+    /// The objects that it names and that must be read.
+    fn names(&self) -> BTreeSet<Name>;
+}
+
+impl Ours for ModelAlias {
+    const KIND: Kind = Kind::Alias;
+    const WORLD_KIND: world::Kind = world::Kind::Alias;
+
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, world::Stored<Self>> {
+        &mut world.aliases
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+
+    fn names(&self) -> BTreeSet<Name> {
+        BTreeSet::new()
+    }
+}
+
+impl Ours for ProviderTarget {
+    const KIND: Kind = Kind::Target;
+    const WORLD_KIND: world::Kind = world::Kind::Target;
+
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, world::Stored<Self>> {
+        &mut world.targets
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+
+    fn names(&self) -> BTreeSet<Name> {
+        let Some(namespace) = self.metadata.namespace.as_deref() else { return BTreeSet::new() };
+        let name = |kind, name: &str| Name { kind, id: ObjectId::new(namespace, name) };
+        let secret = self.spec.auth.secret_ref.as_ref();
+        let endpoint = self.spec.endpoint.as_ref();
+        let service = endpoint.and_then(|endpoint| endpoint.service.as_ref());
+        let tls = endpoint.and_then(|endpoint| endpoint.tls.as_ref());
+        let bundle = tls.and_then(|tls| tls.ca_bundle_ref.as_ref());
+        [
+            secret.map(|secret| name(Kind::Secret, &secret.name)),
+            service.map(|service| name(Kind::Service, &service.name)),
+            bundle.map(|bundle| name(Kind::ConfigMap, &bundle.name)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}

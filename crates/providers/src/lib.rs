@@ -1,1 +1,35 @@
-//! Provider dialects: requests, responses, streams and errors, sans-IO
+//! Provider dialects, sans-IO: bytes in, bytes and judgements out; no socket, no clock, no runtime.
+//!
+//! The way of a request: [`RequestBody::read`] finds what routing needs and what an edit rewrites,
+//! [`rewrite`] makes the body for one candidate, [`target`] its address and authentication. The way
+//! of an answer: [`classify`] for a status of failure, [`judge_answer`] for JSON under a status of
+//! success, [`Stream`] for events; then, to the caller, [`errors`].
+//!
+//! Every dialect is one file, and is chosen by an exhaustive match over
+//! [`ProviderKind`](routing::ProviderKind): a new kind does not compile until it has one.
+
+mod answer;
+mod body;
+mod context;
+mod edit;
+pub mod errors;
+mod failure;
+mod json;
+mod openai;
+mod reshape;
+mod retry_after;
+pub mod scrub;
+mod sign;
+mod sse;
+mod stream;
+pub mod target;
+mod usage;
+
+pub use answer::{Answer, judge_answer};
+pub use body::{BodyError, Cap, RequestBody, StreamOptions};
+pub use edit::{MAX_EDITS, Rewrite, Rewritten, json_string, rewrite};
+pub use failure::{Failure, classify};
+pub use json::{JsonError, MAX_DEPTH, Span};
+pub use reshape::{collect, is_event_stream};
+pub use stream::{End, Event, Judgement, MAX_EVENT, MAX_JSON, Stream, StreamError};
+pub use usage::Usage;

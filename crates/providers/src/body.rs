@@ -1,0 +1,408 @@
+//! A request's body, read once: where the members stand that routing needs or an edit rewrites, and
+//! the facts of the request. Nothing is copied out of it but the model's name when that is asked
+//! for; every byte that no edit names reaches the provider as it came.
+
+use std::borrow::Cow;
+
+use routing::{Capability, CapabilitySet, Endpoint};
+
+use crate::json::{JsonError, Kind, Reader, Span, Text};
+
+/// Tokens that an image counts.
+const IMAGE_TOKENS: u64 = 1_000;
+/// Tokens that a clip of audio counts.
+const AUDIO_TOKENS: u64 = 1_000;
+/// Bytes of base64 that count as a page of a document, and the tokens of a page.
+const PAGE: (u64, u64) = (64 * 1024, 1_500);
+/// Bytes of text that count as a token.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Why a body is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is no JSON.
+    #[error("The request's body is no JSON: {0}.")]
+    Syntax(#[from] JsonError),
+    /// It is JSON, but no object.
+    #[error("The request's body must be a JSON object with a member \"model\".")]
+    NotAnObject,
+    /// A member that decides something stands in it twice.
+    #[error("The request's body has the member \"{0}\" twice: send it once.")]
+    Duplicate(&'static str),
+    /// It names no model.
+    #[error("The request names no model: set \"model\" to the name of an alias.")]
+    NoModel,
+    /// A member is of the wrong type.
+    #[error("The request's member \"{member}\" must be {want}.")]
+    WrongType {
+        /// Which.
+        member: &'static str,
+        /// What it must be.
+        want: &'static str,
+    },
+}
+
+impl BodyError {
+    /// The member that is the reason.
+    pub fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::Syntax(_) | Self::NotAnObject => None,
+            Self::Duplicate(member) | Self::WrongType { member, .. } => Some(member),
+            Self::NoModel => Some("model"),
+        }
+    }
+
+    /// `error.code`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax(_) => "invalid_json",
+            Self::NotAnObject | Self::WrongType { .. } => "invalid_type",
+            Self::Duplicate(_) => "duplicate_member",
+            Self::NoModel => "missing_model",
+        }
+    }
+}
+
+/// A cap on output tokens, as a member of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// Where its value stands.
+    pub span: Span,
+    /// Its value.
+    pub tokens: u64,
+}
+
+/// What `stream_options` holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOptions {
+    /// It is not there.
+    Absent,
+    /// It is null.
+    Null(Span),
+    /// An object without `include_usage`.
+    Object {
+        /// Where it stands.
+        span: Span,
+        /// Whether it has no member.
+        empty: bool,
+    },
+    /// An object with `include_usage`.
+    IncludeUsage {
+        /// Where the member's value stands.
+        span: Span,
+        /// Whether it is true.
+        on: bool,
+    },
+    /// Something else, for the provider to refuse.
+    Other,
+}
+
+/// What was found in a body. Spans are of the body that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestBody {
+    /// Where the model's name stands, quotes included.
+    pub model: Span,
+    /// Whether a stream of events is asked for.
+    pub stream: bool,
+    /// `stream_options`.
+    pub stream_options: StreamOptions,
+    /// The caps on output tokens that are there: `max_tokens`, `max_completion_tokens`,
+    /// `max_output_tokens`.
+    pub caps: [Option<Cap>; 3],
+    /// What a model must be capable of, the endpoint itself included.
+    pub needs: CapabilitySet,
+    /// Whether reasoning is asked for.
+    pub reasoning: bool,
+    /// How many answers are asked for.
+    pub choices: u64,
+    /// Bytes of text in the prompt, tools and schema; base64 data is not among them.
+    pub text_bytes: u64,
+    /// Tokens of the prompt that are no text: images, audio, pages, token ids.
+    pub other_tokens: u64,
+}
+
+impl RequestBody {
+    /// Reads a body whole.
+    pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<Self, BodyError> {
+        let mut reader = Reader::new(body)?;
+        let is_object = reader.peek()? == Kind::Object;
+        if !is_object {
+            reader.skip()?;
+            reader.end()?;
+            return Err(BodyError::NotAnObject);
+        }
+        let mut scan = Scan::new(endpoint);
+        reader.object(|r, key| scan.member(r, key))?;
+        reader.end()?;
+        scan.finish()
+    }
+
+    /// The model's name. `body` is the one that was read.
+    pub fn model_name<'b>(&self, body: &'b [u8]) -> Cow<'b, str> {
+        // It was read and decoded before, so this finds it again.
+        Reader::new(&body[self.model.start..self.model.end])
+            .and_then(|mut r| r.string())
+            .ok()
+            .and_then(Text::decoded)
+            .unwrap_or_default()
+    }
+
+    /// The estimated tokens of the prompt.
+    pub fn prompt_tokens(&self) -> u64 {
+        self.text_bytes.div_ceil(BYTES_PER_TOKEN) + self.other_tokens
+    }
+
+    /// The caller's own cap on output tokens: the smallest of those that are there.
+    pub fn output_cap(&self) -> Option<u64> {
+        self.caps.iter().flatten().map(|cap| cap.tokens).min()
+    }
+}
+
+/// The members that are read, each at most once.
+const MEMBERS: [&str; 17] = [
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "messages",
+    "prompt",
+    "input",
+    "tools",
+    "functions",
+    "response_format",
+    "reasoning_effort",
+    "reasoning",
+    "modalities",
+    "n",
+    "user",
+];
+
+struct Scan {
+    seen: u32,
+    model: Option<Span>,
+    body: RequestBody,
+}
+
+impl Scan {
+    fn new(endpoint: Endpoint) -> Self {
+        let body = RequestBody {
+            model: Span { start: 0, end: 0 },
+            stream: false,
+            stream_options: StreamOptions::Absent,
+            caps: [None; 3],
+            needs: CapabilitySet::default().with(endpoint.capability()),
+            reasoning: false,
+            choices: 1,
+            text_bytes: 0,
+            other_tokens: 0,
+        };
+        Self { seen: 0, model: None, body }
+    }
+
+    fn need(&mut self, capability: Capability) {
+        self.body.needs = self.body.needs.with(capability);
+    }
+
+    fn member(&mut self, r: &mut Reader<'_>, key: Text<'_>) -> Result<(), BodyError> {
+        let Some(ix) = MEMBERS.iter().position(|m| key.is(m)) else {
+            r.skip()?;
+            return Ok(());
+        };
+        let member = MEMBERS[ix];
+        if self.seen & 1 << ix != 0 {
+            return Err(BodyError::Duplicate(member));
+        }
+        self.seen |= 1 << ix;
+        match member {
+            "model" => {
+                let wrong = BodyError::WrongType { member, want: "a string: the name of an alias" };
+                let Some(text) = r.maybe_string()? else { return Err(wrong) };
+                text.decoded().ok_or(wrong)?;
+                self.model = Some(text.span);
+            }
+            "stream" => {
+                self.body.stream = match r.peek()? {
+                    Kind::Bool | Kind::Null => r.literal()?.0 == Some(true),
+                    _ => return Err(BodyError::WrongType { member, want: "true or false" }),
+                }
+            }
+            "stream_options" => self.body.stream_options = stream_options(r)?,
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                if r.peek()? == Kind::Number {
+                    let (text, span) = r.number()?;
+                    let cap = text.parse().ok().map(|tokens| Cap { span, tokens });
+                    self.body.caps[ix - 3] = cap;
+                } else {
+                    r.skip()?;
+                }
+            }
+            "messages" => self.list(r, Self::message)?,
+            "prompt" | "input" => self.text(r)?,
+            "tools" | "functions" => {
+                let span = r.skip()?;
+                // Anything longer than brackets with space between is a list of something.
+                if span.len() > 4 {
+                    self.need(Capability::Tools);
+                    self.body.text_bytes += span.len() as u64;
+                }
+            }
+            "response_format" => {
+                let mut schema = false;
+                let span = if r.peek()? == Kind::Object {
+                    r.object(|r, key| {
+                        if key.is("type") {
+                            schema = r.maybe_string()?.is_some_and(|t| t.is("json_schema"));
+                            return Ok(());
+                        }
+                        r.skip().map(drop)
+                    })?
+                } else {
+                    r.skip()?
+                };
+                if schema {
+                    self.need(Capability::JsonSchema);
+                    self.body.text_bytes += span.len() as u64;
+                }
+            }
+            "reasoning_effort" => {
+                self.body.reasoning |=
+                    r.maybe_string()?.is_some_and(|t| !t.is_empty() && !t.is("none"));
+            }
+            "reasoning" => self.body.reasoning |= r.filled()?,
+            "modalities" => {
+                let mut audio = false;
+                if r.peek()? == Kind::Array {
+                    r.array(|r| {
+                        audio |= r.maybe_string()?.is_some_and(|t| t.is("audio"));
+                        Ok::<(), JsonError>(())
+                    })?;
+                } else {
+                    r.skip()?;
+                }
+                if audio {
+                    self.need(Capability::Audio);
+                }
+            }
+            "n" => self.body.choices = r.maybe_u64()?.unwrap_or(1).max(1),
+            _ => drop(r.skip()?),
+        }
+        Ok(())
+    }
+
+    /// Reads each item of a list; anything else is for the provider to refuse.
+    fn list(
+        &mut self,
+        r: &mut Reader<'_>,
+        mut item: impl FnMut(&mut Self, &mut Reader<'_>) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        if r.peek()? == Kind::Array {
+            r.array(|r| item(self, r)).map(drop)
+        } else {
+            r.skip().map(drop)
+        }
+    }
+
+    fn message(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
+        if r.peek()? != Kind::Object {
+            return r.skip().map(drop);
+        }
+        r.object(|r, key| {
+            if key.is("content") && r.peek()? == Kind::Array {
+                self.list(r, Self::part)
+            } else {
+                self.text(r)
+            }
+        })
+        .map(drop)
+    }
+
+    fn part(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
+        if r.peek()? != Kind::Object {
+            return self.text(r);
+        }
+        r.object(|r, key| match key.raw() {
+            "image_url" | "video_url" => {
+                self.need(Capability::Vision);
+                self.body.other_tokens += IMAGE_TOKENS;
+                r.skip().map(drop)
+            }
+            "input_audio" => {
+                self.need(Capability::Audio);
+                self.body.other_tokens += AUDIO_TOKENS;
+                r.skip().map(drop)
+            }
+            "file" => {
+                self.need(Capability::Documents);
+                let pages = (r.skip()?.len() as u64).div_ceil(PAGE.0);
+                self.body.other_tokens += pages * PAGE.1;
+                Ok(())
+            }
+            _ => self.text(r),
+        })
+        .map(drop)
+    }
+
+    /// Counts the strings within a value as text, and its numbers as token ids.
+    fn text(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
+        match r.peek()? {
+            Kind::Object => r.object(|r, _| self.text(r)).map(drop),
+            Kind::Array => r.array(|r| self.text(r)).map(drop),
+            Kind::String => {
+                self.body.text_bytes += r.string()?.len() as u64;
+                Ok(())
+            }
+            Kind::Number => {
+                self.body.other_tokens += 1;
+                r.number().map(drop)
+            }
+            Kind::Bool | Kind::Null => r.literal().map(drop),
+        }
+    }
+
+    fn finish(mut self) -> Result<RequestBody, BodyError> {
+        self.body.model = self.model.ok_or(BodyError::NoModel)?;
+        if self.body.stream {
+            self.need(Capability::Streaming);
+        }
+        Ok(self.body)
+    }
+}
+
+fn stream_options(r: &mut Reader<'_>) -> Result<StreamOptions, BodyError> {
+    match r.peek()? {
+        Kind::Null => Ok(StreamOptions::Null(r.literal()?.1)),
+        Kind::Object => {
+            let mut empty = true;
+            let mut found = None;
+            let span = r.object(|r, key| {
+                empty = false;
+                if !key.is("include_usage") {
+                    r.skip()?;
+                    return Ok(());
+                }
+                if found.is_some() {
+                    return Err(BodyError::Duplicate("stream_options.include_usage"));
+                }
+                found = Some(match r.peek()? {
+                    Kind::Bool => r.literal().map(|(on, span)| (on == Some(true), span))?,
+                    _ => (false, r.skip()?),
+                });
+                Ok(())
+            })?;
+            Ok(match found {
+                Some((on, span)) => StreamOptions::IncludeUsage { span, on },
+                None => StreamOptions::Object { span, empty },
+            })
+        }
+        _ => {
+            r.skip()?;
+            Ok(StreamOptions::Other)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

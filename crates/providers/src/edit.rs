@@ -1,0 +1,114 @@
+//! Edits of a request's body for one candidate: the model's name, a cap that the model cannot
+//! exceed, and the wish for usage that we add. The result is slices of the original with the edits
+//! between them, so that nothing is copied and every other byte survives.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{
+    body::{RequestBody, StreamOptions},
+    json::Span,
+};
+
+/// The most edits that one body gets.
+pub const MAX_EDITS: usize = 8;
+
+/// What a candidate wants changed.
+#[derive(Clone, Debug)]
+pub struct Rewrite {
+    /// The name that the provider knows the model by, as JSON (see [`json_string`]).
+    pub model: Bytes,
+    /// The most output tokens of the model: a larger cap is lowered to it.
+    pub max_output_tokens: Option<u64>,
+    /// Whether to ask for usage in a stream. False where the provider refused the member.
+    pub ask_usage: bool,
+}
+
+/// A body in segments.
+#[derive(Clone, Debug)]
+pub struct Rewritten {
+    /// The segments, in order.
+    pub segments: SmallVec<[Bytes; 7]>,
+    /// Their bytes together.
+    pub len: usize,
+    /// The usage-only event of the answer is ours, and is not for the caller.
+    pub hide_usage: bool,
+    /// The member that was added, which a provider may refuse by name.
+    pub added: Option<&'static str>,
+}
+
+/// A string as JSON.
+pub fn json_string(text: &str) -> Bytes {
+    serde_json::to_vec(text).map(Bytes::from).unwrap_or_default()
+}
+
+/// The body for one candidate.
+pub fn rewrite(body: &Bytes, read: &RequestBody, to: &Rewrite) -> Rewritten {
+    let mut edits = Edits::default();
+    edits.replace(read.model, to.model.clone());
+    if let Some(max) = to.max_output_tokens {
+        for cap in read.caps.iter().flatten().filter(|cap| cap.tokens > max) {
+            edits.replace(cap.span, Bytes::from(max.to_string()));
+        }
+    }
+    let asked = read.stream && to.ask_usage && ask_usage(&mut edits, read);
+    let (segments, len) = edits.apply(body);
+    Rewritten { segments, len, hide_usage: asked, added: asked.then_some("stream_options") }
+}
+
+/// Asks for usage where the caller did not. Says whether it did.
+fn ask_usage(edits: &mut Edits, read: &RequestBody) -> bool {
+    let (at, text) = match read.stream_options {
+        StreamOptions::IncludeUsage { on: true, .. } | StreamOptions::Other => return false,
+        StreamOptions::IncludeUsage { span, on: false } => (span, "true"),
+        StreamOptions::Null(span) => (span, r#"{"include_usage":true}"#),
+        StreamOptions::Object { span, empty } => {
+            let inside = Span { start: span.start + 1, end: span.start + 1 };
+            (inside, if empty { r#""include_usage":true"# } else { r#""include_usage":true,"# })
+        }
+        StreamOptions::Absent => {
+            let behind = Span { start: read.model.end, end: read.model.end };
+            (behind, r#","stream_options":{"include_usage":true}"#)
+        }
+    };
+    edits.replace(at, Bytes::from_static(text.as_bytes()));
+    true
+}
+
+/// A list of edits, kept sorted by where they begin.
+#[derive(Debug, Default)]
+struct Edits {
+    list: SmallVec<[(Span, Bytes); MAX_EDITS]>,
+}
+
+impl Edits {
+    fn replace(&mut self, span: Span, with: Bytes) {
+        debug_assert!(self.list.len() < MAX_EDITS, "at most {MAX_EDITS} edits");
+        let at = self.list.partition_point(|(s, _)| s.start <= span.start);
+        self.list.insert(at, (span, with));
+    }
+
+    fn apply(self, body: &Bytes) -> (SmallVec<[Bytes; 7]>, usize) {
+        let mut segments = SmallVec::new();
+        let mut len = 0;
+        let mut push = |segment: Bytes| {
+            if !segment.is_empty() {
+                len += segment.len();
+                segments.push(segment);
+            }
+        };
+        let mut from = 0;
+        for (span, with) in self.list {
+            debug_assert!(from <= span.start, "edits do not overlap");
+            push(body.slice(from..span.start));
+            push(with);
+            from = span.end;
+        }
+        push(body.slice(from..));
+        (segments, len)
+    }
+}
+
+#[cfg(test)]
+#[path = "edit_tests.rs"]
+mod tests;

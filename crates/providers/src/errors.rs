@@ -1,0 +1,157 @@
+//! Errors in the shape of the caller's protocol, OpenAI's: what a class of failure is to somebody
+//! who knows nothing of targets.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::StatusCode;
+use routing::{OutcomeClass, outcome::Fault};
+use serde::Serialize;
+
+use crate::{failure::Failure, scrub::scrub};
+
+/// An error for the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerError {
+    /// The status.
+    pub status: StatusCode,
+    /// `error.type`.
+    pub kind: Cow<'static, str>,
+    /// `error.code`.
+    pub code: Cow<'static, str>,
+    /// `error.param`.
+    pub param: Option<String>,
+    /// `error.message`, free of secrets.
+    pub message: String,
+}
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl CallerError {
+    /// What a failed attempt is to the caller, when nothing else is tried. `secrets` never appear.
+    pub fn of(failure: &Failure, secrets: &[&str]) -> Self {
+        let received = failure.status.filter(|s| s.is_client_error());
+        let refused = received.unwrap_or(StatusCode::BAD_REQUEST);
+        let (status, kind, code): (_, _, Cow<'static, str>) = match failure.class {
+            OutcomeClass::Fault(fault) => match fault {
+                Fault::ContextLength => {
+                    (StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded".into())
+                }
+                Fault::Moderation => (refused, INVALID, "content_filter".into()),
+                Fault::Unsupported => {
+                    (StatusCode::BAD_REQUEST, INVALID, "unsupported_parameter".into())
+                }
+                Fault::RateLimited => (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "rate_limit_error",
+                    "rate_limit_exceeded".into(),
+                ),
+                Fault::Timeout => (StatusCode::GATEWAY_TIMEOUT, SERVER, "timeout".into()),
+                Fault::Connect
+                | Fault::ServerError
+                | Fault::Auth
+                | Fault::OutOfCredit
+                | Fault::ModelUnavailable
+                | Fault::InvalidResponse => {
+                    (StatusCode::BAD_GATEWAY, SERVER, "upstream_error".into())
+                }
+            },
+            OutcomeClass::InvalidRequest => {
+                let code = failure.code.as_deref().map_or("invalid_request".into(), |code| {
+                    Cow::Owned(scrub(code, secrets).into_owned())
+                });
+                (refused, INVALID, code)
+            }
+            // Neither is answered; the arm only keeps the match whole.
+            OutcomeClass::Success | OutcomeClass::CallerLeft => {
+                (StatusCode::BAD_GATEWAY, SERVER, "upstream_error".into())
+            }
+        };
+        // It is our key that was refused or is empty: the provider's words about it name accounts.
+        let message = match failure.class {
+            OutcomeClass::Fault(Fault::Auth) => {
+                "The target refused this gateway's credential. Ask whoever runs the gateway.".into()
+            }
+            OutcomeClass::Fault(Fault::OutOfCredit) => {
+                "The target's account has no credit left. Ask whoever runs the gateway.".into()
+            }
+            _ => scrub(&failure.message, secrets).into_owned(),
+        };
+        Self { status, kind: kind.into(), code, param: failure.param.clone(), message }
+    }
+
+    /// The body of an answer.
+    pub fn to_json(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Outer<'a> {
+            error: Inner<'a>,
+        }
+        #[derive(Serialize)]
+        struct Inner<'a> {
+            message: &'a str,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            param: Option<&'a str>,
+            code: &'a str,
+        }
+        let error = Inner {
+            message: &self.message,
+            kind: &self.kind,
+            param: self.param.as_deref(),
+            code: &self.code,
+        };
+        // Strings alone: this cannot fail.
+        Bytes::from(serde_json::to_vec(&Outer { error }).unwrap_or_default())
+    }
+
+    /// The last event of a stream that fails after its commit point: no `[DONE]` follows, and every
+    /// SDK raises on it.
+    pub fn to_frame(&self) -> Bytes {
+        let json = self.to_json();
+        let mut frame = Vec::with_capacity(json.len() + 8);
+        frame.extend_from_slice(b"data: ");
+        frame.extend_from_slice(&json);
+        frame.extend_from_slice(b"\n\n");
+        Bytes::from(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_key_is_not_the_callers_business() {
+        let class = OutcomeClass::Fault(Fault::Auth);
+        let mut failure = Failure::new(class, "Incorrect API key provided: sk-proj-abcdef123456");
+        failure.status = Some(StatusCode::UNAUTHORIZED);
+        let error = CallerError::of(&failure, &[]);
+        assert_eq!((error.status.as_u16(), &*error.code), (502, "upstream_error"));
+        assert!(!error.message.contains("sk-"));
+    }
+
+    #[test]
+    fn an_invalid_request_stays_as_received() {
+        let mut failure = Failure::new(OutcomeClass::InvalidRequest, "'n' must be at least 1");
+        failure.status = Some(StatusCode::UNPROCESSABLE_ENTITY);
+        failure.param = Some("n".into());
+        failure.code = Some("integer_below_min_value".into());
+        let error = CallerError::of(&failure, &[]);
+        assert_eq!(error.status, 422);
+        assert_eq!(
+            error.to_frame(),
+            "data: {\"error\":{\"message\":\"'n' must be at least 1\",\"type\":\
+             \"invalid_request_error\",\"param\":\"n\",\"code\":\"integer_below_min_value\"}}\n\n"
+        );
+    }
+
+    #[test]
+    fn every_class_has_its_status() {
+        for (class, status) in OutcomeClass::all()
+            .zip([502, 502, 504, 429, 502, 502, 502, 502, 502, 400, 400, 400, 400, 502])
+        {
+            assert_eq!(CallerError::of(&Failure::new(class, "x"), &[]).status, status, "{class}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The OpenAI dialect: of OpenAI itself and of the servers that speak its protocol. What their
+//! codes, words and finish reasons mean, and how usage is counted. Chat, completions, embeddings.
+
+use routing::{
+    OutcomeClass, ProviderKind,
+    outcome::Fault::{self, *},
+};
+
+use crate::{
+    context,
+    json::{JsonError, Kind, Reader},
+    sign::Sign,
+    usage::Usage,
+};
+
+/// Codes and types that decide whatever the status is.
+const CODES: [(&str, Fault); 33] = [
+    ("insufficient_quota", OutOfCredit),
+    ("exceeded_current_quota_error", OutOfCredit),
+    ("arrearage", OutOfCredit),
+    ("model_not_found", ModelUnavailable),
+    ("modelnotfound", ModelUnavailable),
+    ("deploymentnotfound", ModelUnavailable),
+    ("bio_policy", Moderation),
+    ("misalignment_policy_violation", Moderation),
+    ("content_policy_violation", Moderation),
+    ("moderation_blocked", Moderation),
+    ("image_content_policy_violation", Moderation),
+    ("content_filter", Moderation),
+    ("data_inspection_failed", Moderation),
+    ("unsupported_parameter", Unsupported),
+    ("unsupported_value", Unsupported),
+    ("unsupported_file", Unsupported),
+    ("unknown_parameter", Unsupported),
+    ("tool_use_failed", InvalidResponse),
+    ("rate_limit_exceeded", RateLimited),
+    ("rate_limit_error", RateLimited),
+    ("rate_limit_reached_error", RateLimited),
+    ("too_many_requests", RateLimited),
+    ("requests", RateLimited),
+    ("tokens", RateLimited),
+    ("engine_overloaded_error", ServerError),
+    ("overloaded_error", ServerError),
+    ("server_error", ServerError),
+    ("internal_error", ServerError),
+    ("internal_server_error", ServerError),
+    ("vector_store_timeout", ServerError),
+    ("invalid_api_key", Auth),
+    ("authentication_error", Auth),
+    ("permission_error", Auth),
+];
+
+/// Words of the message, in lower case, the statuses under which they count (none: under any) and
+/// what they mean.
+const WORDS: [(&[u16], &str, Fault); 21] = [
+    (&[400, 401, 403], "incorrect api key", Auth),
+    (&[400, 401, 403], "api key not valid", Auth),
+    (&[403, 429], "used all available credits", OutOfCredit),
+    (&[403], "budget limit", OutOfCredit),
+    (&[400, 403], "usage guidelines", Moderation),
+    (&[403], "guardrail", Moderation),
+    (&[500], "system message must be at the beginning", Unsupported),
+    (&[400, 413, 422], "not supported", Unsupported),
+    (&[400, 413, 422], "n't supported", Unsupported),
+    (&[400, 413, 422], "does not support", Unsupported),
+    (&[400, 413, 422], "do not support", Unsupported),
+    (&[400, 413, 422], "doesn't support", Unsupported),
+    (&[400, 413, 422], "unsupported", Unsupported),
+    (&[400, 413, 422], "extra inputs are not permitted", Unsupported),
+    (&[400, 413, 422], "unrecognized request argument", Unsupported),
+    (&[400, 413, 422], "unknown parameter", Unsupported),
+    (&[400, 413, 422], "unknown name", Unsupported),
+    (&[400, 413, 422], "requires --enable-", Unsupported),
+    (&[413], "too large", Unsupported),
+    (&[413], "size", Unsupported),
+    (&[404], "invalid url", Unsupported),
+];
+
+/// The class of an error: the codes of the dialect, the words for an exceeded context, the words of
+/// the dialect, the status. `status` is `None` for an error within an answer that states none.
+pub(crate) fn class_of(
+    provider: ProviderKind,
+    status: Option<u16>,
+    sign: &Sign,
+    waits: bool,
+) -> OutcomeClass {
+    let code = sign.code.to_lowercase();
+    let kind = sign.kind.to_lowercase();
+    let message = sign.message.to_lowercase();
+    let fault = by_relay(status, sign, &message, waits)
+        .or_else(|| by_code(provider, &code, &kind, &message))
+        .filter(|fault| *fault != RateLimited || !context::exceeded("", "", &message))
+        .or_else(|| context::exceeded(&code, &kind, &message).then_some(ContextLength))
+        .or_else(|| by_words(status, &message));
+    match fault {
+        // A key that frees by itself is no bad key for everybody.
+        Some(Auth | OutOfCredit) if waits && matches!(status, Some(401..=403)) => {
+            OutcomeClass::Fault(RateLimited)
+        }
+        Some(fault) => OutcomeClass::Fault(fault),
+        None => by_status(status.or_else(|| status_of_kind(&kind)), waits),
+    }
+}
+
+/// What OpenRouter says beside the code.
+fn by_relay(status: Option<u16>, sign: &Sign, message: &str, waits: bool) -> Option<Fault> {
+    match status? {
+        402 if sign.metadata.contains("weight_exceeds_budget")
+            || message.contains("weight_exceeds_budget") =>
+        {
+            Some(Unsupported)
+        }
+        402 if waits && sign.metadata.contains("openrouter_in_flight_budget") => Some(RateLimited),
+        403 if sign.metadata.contains("\"reasons\"")
+            || sign.metadata.contains("\"flagged_input\"") =>
+        {
+            Some(Moderation)
+        }
+        _ => None,
+    }
+}
+
+fn by_code(provider: ProviderKind, code: &str, kind: &str, message: &str) -> Option<Fault> {
+    if code.starts_with("billing_") || kind.starts_with("billing_") {
+        return Some(OutOfCredit);
+    }
+    // OpenRouter uses this code for any request that it finds wrong.
+    if code == "invalid_prompt"
+        && (provider == ProviderKind::OpenAI
+            || message.contains("flagged")
+            || message.contains("policy"))
+    {
+        return Some(Moderation);
+    }
+    let find = |text: &str| CODES.iter().find(|(c, _)| *c == text).map(|(_, fault)| *fault);
+    find(code).or_else(|| find(kind))
+}
+
+fn by_words(status: Option<u16>, message: &str) -> Option<Fault> {
+    let status = status?;
+    if matches!(status, 400 | 404) && names_a_missing_model(message) {
+        return Some(ModelUnavailable);
+    }
+    WORDS
+        .iter()
+        .find(|(statuses, words, _)| statuses.contains(&status) && message.contains(words))
+        .map(|(_, _, fault)| *fault)
+}
+
+fn names_a_missing_model(message: &str) -> bool {
+    message.contains("model")
+        && ["does not exist", "not found", "not exist", "try pulling", "is not a valid model"]
+            .iter()
+            .any(|words| message.contains(words))
+}
+
+fn by_status(status: Option<u16>, waits: bool) -> OutcomeClass {
+    let fault = match status {
+        Some(401..=403) if waits => RateLimited,
+        Some(401 | 403) => Auth,
+        Some(402) => OutOfCredit,
+        Some(404 | 405 | 501) => Unsupported,
+        Some(408) => Timeout,
+        Some(429) => RateLimited,
+        Some(409 | 425 | 498 | 500..) => ServerError,
+        Some(400..500) => return OutcomeClass::InvalidRequest,
+        // No status of an error, so nothing that an answer can be: a redirect, 204, an error
+        // without a code under 200.
+        _ => InvalidResponse,
+    };
+    OutcomeClass::Fault(fault)
+}
+
+/// The status that a type of error usually comes with, for errors under 200 and in streams.
+fn status_of_kind(kind: &str) -> Option<u16> {
+    match kind {
+        "invalid_request_error" | "badrequesterror" => Some(400),
+        "not_found_error" | "notfounderror" => Some(404),
+        "api_error" | "internalservererror" | "service_unavailable" | "timeout" => Some(500),
+        _ => None,
+    }
+}
+
+/// What a finish reason says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// Nothing: there is none yet.
+    #[default]
+    None,
+    /// The answer is whole, or as long as it may be.
+    Answer,
+    /// A filter ended it.
+    Filter,
+    /// The provider failed.
+    Error,
+    /// A word that is not known: an answer if there is content.
+    Unknown,
+}
+
+/// Reads a finish reason.
+pub(crate) fn finish_of(reason: &str) -> Finish {
+    match reason {
+        "" | "null" => Finish::None,
+        "stop" | "length" | "tool_calls" | "function_call" | "eos" | "eos_token" | "end_turn"
+        | "COMPLETE" | "model_length" => Finish::Answer,
+        "content_filter" => Finish::Filter,
+        "error" | "abort" | "insufficient_system_resource" => Finish::Error,
+        _ => Finish::Unknown,
+    }
+}
+
+/// Reads a `usage` object into disjoint parts; null and what is no object is `None`.
+pub(crate) fn usage(r: &mut Reader<'_>) -> Result<Option<Usage>, JsonError> {
+    #[derive(Default)]
+    struct Raw {
+        prompt: u64,
+        completion: u64,
+        total: u64,
+        cached: u64,
+        written: u64,
+        audio_in: u64,
+        audio_out: u64,
+        reasoning: u64,
+    }
+    if r.peek()? != Kind::Object {
+        r.skip()?;
+        return Ok(None);
+    }
+    let mut raw = Raw::default();
+    r.object(|r, key| {
+        let details = matches!(key.raw(), "prompt_tokens_details" | "completion_tokens_details");
+        if details && r.peek()? == Kind::Object {
+            let prompt = key.raw() == "prompt_tokens_details";
+            return r
+                .object(|r, key| {
+                    let slot = match (prompt, key.raw()) {
+                        (true, "cached_tokens") => &mut raw.cached,
+                        (true, "cache_write_tokens") => &mut raw.written,
+                        (true, "audio_tokens") => &mut raw.audio_in,
+                        (false, "audio_tokens") => &mut raw.audio_out,
+                        (false, "reasoning_tokens") => &mut raw.reasoning,
+                        _ => return r.skip().map(drop),
+                    };
+                    *slot = r.maybe_u64()?.unwrap_or_default();
+                    Ok::<(), JsonError>(())
+                })
+                .map(drop);
+        }
+        let slot = match key.raw() {
+            "prompt_tokens" => &mut raw.prompt,
+            "completion_tokens" => &mut raw.completion,
+            "total_tokens" => &mut raw.total,
+            "prompt_cache_hit_tokens" | "cached_tokens" | "num_cached_tokens" => &mut raw.cached,
+            _ => return r.skip().map(drop),
+        };
+        *slot = r.maybe_u64()?.unwrap_or_default();
+        Ok(())
+    })?;
+    let beside = raw.reasoning > 0
+        && raw.total == raw.prompt.saturating_add(raw.completion).saturating_add(raw.reasoning);
+    // Some servers leave reasoning out of the completion, and only the total shows it.
+    let completion = if beside { raw.completion + raw.reasoning } else { raw.completion };
+    let inside = raw.cached.saturating_add(raw.written).saturating_add(raw.audio_in);
+    Ok(Some(Usage {
+        input: raw.prompt.saturating_sub(inside),
+        cache_read: raw.cached,
+        cache_write: raw.written,
+        output: completion.saturating_sub(raw.audio_out),
+        reasoning: raw.reasoning,
+        audio_in: raw.audio_in,
+        audio_out: raw.audio_out,
+    }))
+}

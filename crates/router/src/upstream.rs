@@ -46,7 +46,7 @@ pub struct Pools {
     config: Arc<UpstreamConfig>,
     /// The public authorities, read from the system when first needed.
     roots: OnceLock<Arc<rustls::RootCertStore>>,
-    pools: Mutex<HashMap<Key, Weak<EndpointPool>>>,
+    by_endpoint: Mutex<HashMap<Key, Weak<EndpointPool>>>,
 }
 
 /// What makes two endpoints the same.
@@ -72,14 +72,14 @@ impl From<&CompiledEndpoint> for Key {
 impl Pools {
     /// No pool yet.
     pub fn new(config: UpstreamConfig) -> Self {
-        Self { config: Arc::new(config), roots: OnceLock::new(), pools: Mutex::default() }
+        Self { config: Arc::new(config), roots: OnceLock::new(), by_endpoint: Mutex::default() }
     }
 
     /// The pool of an endpoint: the one that is in use for the same endpoint, else a new one. An
     /// endpoint that cannot be connected to has a pool too, which says why on every request.
     pub fn pool(&self, endpoint: &CompiledEndpoint) -> Arc<EndpointPool> {
         let key = Key::from(endpoint);
-        let mut pools = self.pools.lock();
+        let mut pools = self.by_endpoint.lock();
         if let Some(pool) = pools.get(&key).and_then(Weak::upgrade) {
             return pool;
         }
@@ -93,7 +93,7 @@ impl Pools {
     /// Closes the idle connections of every pool that `keep` is not true of, now and when those
     /// that still answer are done: their endpoints are no longer in the snapshot.
     pub fn retain(&self, keep: impl Fn(&Arc<EndpointPool>) -> bool) {
-        self.pools.lock().retain(|_, pool| match pool.upgrade() {
+        self.by_endpoint.lock().retain(|_, pool| match pool.upgrade() {
             Some(pool) if keep(&pool) => true,
             Some(pool) => {
                 pool.retire();

@@ -152,11 +152,10 @@ impl Body for PooledBody {
             polled = Pin::new(&mut this.body).poll_frame(cx);
         }
         match &polled {
-            Poll::Pending => {}
             Poll::Ready(Some(Err(_))) => this.conn = None,
             Poll::Ready(None) => this.give_back(),
             Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.give_back(),
-            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Pending | Poll::Ready(Some(Ok(_))) => {}
         }
         polled.map(|frame| frame.map(|frame| frame.map_err(BodyLost)))
     }

@@ -78,13 +78,6 @@ impl SendError {
 #[derive(Debug)]
 pub struct BodyLost(pub(super) hyper::Error);
 
-impl BodyLost {
-    /// Whether the body ended before its announced end.
-    pub fn is_incomplete(&self) -> bool {
-        self.0.is_incomplete_message()
-    }
-}
-
 impl fmt::Display for BodyLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the connection was lost within the answer: {}", chain(&self.0))

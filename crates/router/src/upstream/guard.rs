@@ -57,18 +57,15 @@ impl Guard {
 /// The IPv4 address within an IPv6 one, where a translator or the kernel would connect to that.
 fn unwrap(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
-    let s = v6.segments();
-    let low = |a: u16, b: u16| {
-        let ([a, b], [c, d]) = (a.to_be_bytes(), b.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    let low = |high: u16, low: u16| {
+        IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
     };
-    match s {
-        // Mapped, and SIIT's form of it.
-        [0, 0, 0, 0, 0, 0xffff, a, b] | [0, 0, 0, 0, 0xffff, 0, a, b] => low(a, b),
-        // NAT64, well-known and local.
-        [0x64, 0xff9b, 0 | 1, .., a, b] => low(a, b),
-        // 6to4.
-        [0x2002, a, b, ..] => low(a, b),
+    match v6.segments() {
+        // Mapped, and SIIT's form of it; NAT64, well-known and local; 6to4.
+        [0, 0, 0, 0, 0, 0xffff, a, b]
+        | [0, 0, 0, 0, 0xffff, 0, a, b]
+        | [0x64, 0xff9b, 0 | 1, .., a, b]
+        | [0x2002, a, b, ..] => low(a, b),
         // The old "compatible" form; :: and ::1 are addresses of their own.
         [0, 0, 0, 0, 0, 0, a, b] if a != 0 => low(a, b),
         _ => ip,

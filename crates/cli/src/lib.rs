@@ -1,1 +1,3 @@
 //! Offline commands: validate, demo upstream, loading of YAML files
+
+pub mod demo;

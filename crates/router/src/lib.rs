@@ -1,20 +1,25 @@
-//! The data plane: HTTP server, pipeline, attempts, pools, streams
+//! The data plane: HTTP server, pipeline, attempts, pools, streams.
 
 pub mod args;
+mod attempt;
+mod attempts;
 mod body;
 mod clock;
 mod conn;
+mod decide;
 mod errors;
+mod explain;
+mod facts;
+mod filter;
 mod gzip;
 mod http;
-pub mod tls;
-pub mod upstream;
-mod decide;
-mod filter;
 pub mod live;
 mod models;
-mod source;
-mod explain;
+pub mod pipeline;
 mod record;
+mod relay;
 mod respond;
-mod facts;
+pub mod server;
+mod source;
+pub mod tls;
+pub mod upstream;

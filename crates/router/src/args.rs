@@ -1,0 +1,137 @@
+//! The arguments of `moniker router`: long flags only, each also an environment variable.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, ValueEnum};
+
+/// The largest `--max-body`.
+const MOST_BODY: u64 = 128 << 20;
+
+/// Arguments of `moniker router`.
+#[derive(Args, Clone, Debug)]
+pub struct RouterArgs {
+    /// The controller's watch stream, such as http://127.0.0.1:8443.
+    #[arg(long, env = "MONIKER_CONTROLLER", value_name = "URL")]
+    pub controller: url::Url,
+
+    /// Where callers are served. [::] takes IPv4 too; it is 0.0.0.0 where there is no IPv6.
+    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDR", default_value = "[::]:8080")]
+    pub listen: SocketAddr,
+
+    /// Where health, metrics and /config are served.
+    #[arg(long, env = "MONIKER_ADMIN", value_name = "ADDR", default_value = "[::]:9090")]
+    pub admin: SocketAddr,
+
+    /// PEM file of the certificate chain that callers are served with; read again when it changes.
+    #[arg(long, env = "MONIKER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file of that certificate's key.
+    #[arg(long, env = "MONIKER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A private or loopback range that targets may be in, such as 10.0.0.0/8; repeatable.
+    #[arg(long, env = "MONIKER_ALLOW_CIDR", value_name = "CIDR", value_delimiter = ',')]
+    pub allow_cidr: Vec<ipnet::IpNet>,
+
+    /// Answers a host name and port before DNS does, as NAME=ADDR:PORT; repeatable.
+    #[arg(long, env = "MONIKER_RESOLVE", value_name = "NAME=ADDR:PORT", value_delimiter = ',')]
+    pub resolve: Vec<Resolve>,
+
+    /// Serves callers without a key, as callers of this namespace.
+    #[arg(long, env = "MONIKER_ALLOW_ANONYMOUS", value_name = "NAMESPACE")]
+    pub allow_anonymous: Option<String>,
+
+    /// Which headers of ours a response carries: all, or x-request-id alone.
+    #[arg(long, env = "MONIKER_RESPONSE_HEADERS", value_enum, default_value = "full")]
+    pub response_headers: ResponseHeaders,
+
+    /// The largest body of a request, such as 32MiB; at most 128MiB.
+    #[arg(long, env = "MONIKER_MAX_BODY", value_name = "SIZE", default_value = "32MiB")]
+    pub max_body: Size,
+
+    /// This router's name on the stream; the host's name when absent.
+    #[arg(long, env = "MONIKER_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// Which headers of ours a response carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ResponseHeaders {
+    /// All of them.
+    #[default]
+    Full,
+    /// `x-request-id` alone.
+    Minimal,
+}
+
+/// A name that is answered before DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The host's name.
+    pub name: String,
+    /// Where it is.
+    pub addr: SocketAddr,
+}
+
+/// Why a text is no `NAME=ADDR:PORT`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not NAME=ADDR:PORT, such as api.openai.com=127.0.0.1:8443")]
+pub struct BadResolve(String);
+
+impl FromStr for Resolve {
+    type Err = BadResolve;
+    fn from_str(text: &str) -> Result<Self, BadResolve> {
+        let bad = || BadResolve(text.to_owned());
+        let (name, addr) = text.split_once('=').ok_or_else(bad)?;
+        if name.is_empty() {
+            return Err(bad());
+        }
+        Ok(Self { name: name.to_ascii_lowercase(), addr: addr.parse().map_err(|_| bad())? })
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+/// Why a text is no size.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no size from 1 byte to 128MiB: write a number and KiB or MiB, such as 32MiB")]
+pub struct BadSize(String);
+
+impl FromStr for Size {
+    type Err = BadSize;
+    fn from_str(text: &str) -> Result<Self, BadSize> {
+        let bad = || BadSize(text.to_owned());
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let unit: u64 = match unit.trim() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            _ => return Err(bad()),
+        };
+        let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+        bytes.filter(|b| (1..=MOST_BODY).contains(b)).map(Self).ok_or_else(bad)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_names_are_read() {
+        assert_eq!("32MiB".parse::<Size>().unwrap(), Size(32 << 20));
+        assert_eq!("1024".parse::<Size>().unwrap(), Size(1024));
+        for bad in ["", "MiB", "0", "129MiB", "1GB", "-1", "99999999999999999999"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+        let resolve: Resolve = "API.example=127.0.0.1:80".parse().unwrap();
+        assert_eq!(resolve.name, "api.example");
+        for bad in ["a", "=1.1.1.1:1", "a=b", "a=1.1.1.1"] {
+            assert!(bad.parse::<Resolve>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The attempt loop: the next candidate, until one answers or the plan says stop. All policy is in
+//! `routing::fallback`; what an attempt does is in [`attempt`](crate::attempt).
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, StatusCode};
+use routing::{
+    CandidateIx, OutcomeClass, Rng,
+    fallback::{Ended, FallbackPlan, Next, PlanCx, StopReason, Verdict, Why},
+    outcome::Fault,
+};
+use smallvec::SmallVec;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    attempt::{Attempt, Bound, Failed, attempt},
+    clock,
+    decide::Decision,
+    errors::{RATE_LIMIT, Refusal, SERVER_ERROR},
+    facts::Asked,
+    filter,
+    live::LiveAlias,
+    pipeline::{Reply, Traffic},
+    record::Record,
+    respond::Reason,
+};
+
+/// The attempts of one request.
+pub(crate) struct Attempts<'r> {
+    traffic: &'r Traffic,
+    alias: &'r Arc<LiveAlias>,
+    asked: &'r Asked,
+    headers: &'r HeaderMap,
+    plan: FallbackPlan,
+    /// The candidate that the strategy would have asked first, were all available.
+    skipped: bool,
+    rng: Rng,
+    /// The last failure of each kind of answer.
+    failures: SmallVec<[Failed; 2]>,
+}
+
+impl<'r> Attempts<'r> {
+    /// Attempts in the order of a decision.
+    pub(crate) fn new(
+        traffic: &'r Traffic,
+        alias: &'r Arc<LiveAlias>,
+        asked: &'r Asked,
+        headers: &'r HeaderMap,
+        decision: Decision,
+        rng: Rng,
+    ) -> Self {
+        let skipped = decision.skips();
+        let plan = FallbackPlan::new(decision.ranking, alias.compiled.fallback.clone());
+        Self { traffic, alias, asked, headers, plan, skipped, rng, failures: SmallVec::new() }
+    }
+
+    /// Tries until something is to be answered.
+    pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Refusal> {
+        let timeouts = self.alias.compiled.timeouts;
+        let fallback = &self.alias.compiled.fallback;
+        let configured = Duration::from_millis(timeouts.request_ms);
+        let request = self.asked.timeout.map_or(configured, |own| own.min(configured));
+        let shortened = request < configured;
+        let deadline = record.began + request;
+        let mut last = None;
+        loop {
+            match self.next(last, deadline) {
+                Next::Try { candidate, why, after, force } => {
+                    if !after.is_zero() {
+                        sleep(after).await;
+                    }
+                    let place = self.alias.candidates[candidate.get()].place.as_ref();
+                    let Some((target, model)) = place else {
+                        // The filter has let none through without a place.
+                        last = Some(Ended::NotClaimed);
+                        continue;
+                    };
+                    if !target.claim(*model, clock::now(), force) {
+                        last = Some(Ended::NotClaimed);
+                        continue;
+                    }
+                    record.attempt_begins(candidate, why);
+                    let job = Attempt {
+                        asked: self.asked,
+                        headers: self.headers,
+                        target,
+                        model: *model,
+                        first: record.attempts == 1,
+                        bound: self.bound(record.attempts, deadline, shortened),
+                        stream_idle: Duration::from_millis(timeouts.stream_idle_ms),
+                        filtered_is_fault: fallback.outcomes.has(Fault::Moderation),
+                    };
+                    match attempt(job, record).await {
+                        Ok(reply) => {
+                            self.next(Some(Ended::As(OutcomeClass::Success)), deadline);
+                            record.reason = match why {
+                                Why::First if self.skipped => Reason::Available,
+                                Why::First => Reason::FirstChoice,
+                                Why::Fallback => Reason::Fallback,
+                                Why::Retry => Reason::Retry,
+                            };
+                            return Ok(reply);
+                        }
+                        Err(failed) => {
+                            record.attempt_ends(failed.ending.clone());
+                            last = Some(Ended::As(failed.ending.class));
+                            self.failures.push(failed);
+                        }
+                    }
+                }
+                Next::Stop(reason) => return Err(self.refusal(reason, record)),
+            }
+        }
+    }
+
+    fn next(&mut self, last: Option<Ended>, deadline: Instant) -> Next {
+        let alias = self.alias;
+        let now = clock::now();
+        let mut budget = self.traffic.budget.lock();
+        self.plan.next(
+            last,
+            &mut PlanCx {
+                now,
+                deadline: clock::nanos(deadline),
+                budget: &mut budget,
+                rng: &mut self.rng,
+                availability: &|ix: CandidateIx| alias.candidates[ix.get()].availability(now),
+                window: &|ix| filter::window(alias, ix),
+            },
+        )
+    }
+
+    /// How long the attempt that begins now may take until its answer, or its first content.
+    fn bound(&self, attempts: u32, deadline: Instant, shortened: bool) -> Bound {
+        let timeouts = &self.alias.compiled.timeouts;
+        let now = Instant::now();
+        let mut at = deadline;
+        // What was cut short, by the caller or by earlier attempts, tells nothing of the target.
+        let mut cut = shortened || attempts > 1;
+        let mut own = |ms: u64| {
+            let bound = now + Duration::from_millis(ms);
+            if bound < at {
+                (at, cut) = (bound, false);
+            }
+        };
+        if let Some(ms) = timeouts.attempt_ms {
+            own(ms);
+        }
+        if self.asked.read.stream {
+            if !self.asked.read.reasoning {
+                own(timeouts.first_token_ms);
+            }
+        } else if timeouts.attempt_ms.is_none() && self.plan.has_more() {
+            at = now + deadline.saturating_duration_since(now) / 2;
+        }
+        Bound { at, cut }
+    }
+
+    /// What the caller is told when nothing answered.
+    fn refusal(&self, stop: StopReason, record: &mut Record) -> Refusal {
+        record.reason = match stop {
+            StopReason::Answered | StopReason::Final => Reason::Final,
+            StopReason::Exhausted => Reason::Exhausted,
+            StopReason::MaxAttempts => Reason::MaxAttempts,
+            StopReason::Deadline => Reason::Deadline,
+            StopReason::FallbackBudgetExhausted => Reason::Budget,
+            StopReason::Ejected { .. } => Reason::Ejected,
+        };
+        let last = self.failures.last();
+        if let Some(failed) = last
+            && failed.ending.class == OutcomeClass::InvalidRequest
+        {
+            return Refusal::from(&failed.error);
+        }
+        let mut refusal = match (stop, last) {
+            (StopReason::Ejected { rate_limited, .. }, None) => self.all_ejected(rate_limited),
+            (StopReason::Ejected { rate_limited: true, .. }, _) => self.all_ejected(true),
+            _ => self.verdict(),
+        };
+        if let StopReason::Ejected { until, .. } = stop {
+            refusal.retry_after = Some(until.since(clock::now()).max(Duration::from_secs(1)));
+        }
+        refusal.exhausted = true;
+        refusal
+    }
+
+    /// Nothing was tried, or only what is rate limited: the targets wait for their time.
+    fn all_ejected(&self, rate_limited: bool) -> Refusal {
+        let name = &self.alias.compiled.id;
+        if rate_limited {
+            let message = format!("Every target of the alias {name} is rate limited: ask again after Retry-After.");
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            return Refusal::new(status, RATE_LIMIT, "rate_limit_exceeded", message);
+        }
+        let message = format!(
+            "Every target of the alias {name} is ejected after failures (credential, credit, \
+             missing model or rate limit): see its status and the router's metrics."
+        );
+        Refusal::server(StatusCode::BAD_GATEWAY, "upstream_error", message)
+    }
+
+    fn verdict(&self) -> Refusal {
+        let said = |fault: Fault| {
+            let mut found = self.failures.iter().rev();
+            found.find(|f| f.ending.class == OutcomeClass::Fault(fault))
+        };
+        let name = &self.alias.compiled.id;
+        let last = self.failures.last().map_or("", |failed| failed.error.message.as_str());
+        let own = |fault: Fault| said(fault).map(|failed| Refusal::from(&failed.error));
+        let kept = match self.plan.verdict() {
+            Verdict::ContextLength => own(Fault::ContextLength),
+            Verdict::Moderation => own(Fault::Moderation),
+            Verdict::Unsupported => own(Fault::Unsupported),
+            Verdict::RateLimited => {
+                let text = format!("Every target of the alias {name} is rate limited: {last}");
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let mut refusal = Refusal::new(status, RATE_LIMIT, "rate_limit_exceeded", text);
+                refusal.retry_after = self.soonest();
+                Some(refusal)
+            }
+            Verdict::Timeout => {
+                let text = format!("No target of the alias {name} answered in time: {last}");
+                let status = StatusCode::GATEWAY_TIMEOUT;
+                Some(Refusal::new(status, SERVER_ERROR, "timeout", text))
+            }
+            Verdict::Upstream => None,
+        };
+        kept.unwrap_or_else(|| {
+            let text = format!(
+                "No target of the alias {name} answered ({} attempts). The last one: {last}",
+                self.failures.len()
+            );
+            Refusal::server(StatusCode::BAD_GATEWAY, "upstream_error", text)
+        })
+    }
+
+    /// The smallest time after which a candidate that was tried recovers.
+    fn soonest(&self) -> Option<Duration> {
+        let now = clock::now();
+        let until = self.plan.ranking().iter().filter_map(|ix| {
+            match self.alias.candidates[ix.get()].availability(now) {
+                routing::ejection::Availability::Hard { until, .. }
+                | routing::ejection::Availability::Soft { until } => Some(until.since(now)),
+                routing::ejection::Availability::Available => None,
+            }
+        });
+        until.min().map(|d| d.max(Duration::from_secs(1)))
+    }
+}

@@ -1,0 +1,285 @@
+//! The live snapshot: what requests are served from. Assembled off the traffic path from what the
+//! controller sent, and swapped in whole; ejections are carried over by name, so that an edit ends
+//! none of them. A request loads it once and works with indexes from there on.
+
+pub(crate) mod health;
+pub(crate) mod target;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+use http::HeaderValue;
+use routing::{
+    Digest, Nanos, ObjectId,
+    ejection::Availability,
+    snapshot::{CompiledAlias, CompiledModel, Resource, RoutingSnapshot, Visibility},
+};
+use secrecy::SecretString;
+use telemetry::{AliasMetrics, AttemptMetrics, Metrics};
+
+use self::target::{LiveModel, LiveTarget, header_value};
+use crate::upstream::Pools;
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// Looks up a target's credential.
+pub type CredentialOf<'a> = dyn Fn(&ObjectId) -> Option<&'a SecretString> + 'a;
+
+/// Everything that requests are served from.
+#[derive(Default)]
+pub struct LiveSnapshot {
+    /// The digest of all of it.
+    pub(crate) revision: Digest,
+    aliases: Map<ObjectId, Arc<LiveAlias>>,
+    /// Those that callers may name, by that name, the oldest first.
+    by_model: Map<Box<str>, Vec<Arc<LiveAlias>>>,
+    held: Map<ObjectId, Held>,
+    targets: Map<ObjectId, Arc<LiveTarget>>,
+}
+
+/// An alias that did not compile and has no last good form.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The condition's reason.
+    pub(crate) reason: String,
+    /// What is wrong, and how to mend it.
+    pub(crate) message: String,
+}
+
+/// What a caller's model name stands for.
+pub(crate) enum Found<'a> {
+    /// An alias.
+    Alias(&'a Arc<LiveAlias>),
+    /// An alias that cannot be served.
+    Held(&'a ObjectId, &'a Held),
+    /// Nothing that this caller may see.
+    Nothing,
+}
+
+/// An alias as requests use it.
+pub(crate) struct LiveAlias {
+    /// As it was compiled.
+    pub(crate) compiled: CompiledAlias,
+    /// `namespace/name`, as a header.
+    pub(crate) header: HeaderValue,
+    /// The digest of the alias and all that it uses, as a header.
+    pub(crate) revision: HeaderValue,
+    /// Its candidates, by index.
+    pub(crate) candidates: Vec<LiveCandidate>,
+    /// What is counted of it.
+    pub(crate) metrics: Arc<AliasMetrics>,
+    digest: Digest,
+}
+
+/// Where a candidate is: a target, and the index of a model there.
+type Place = (Arc<LiveTarget>, usize);
+
+/// A candidate as requests use it.
+pub(crate) struct LiveCandidate {
+    /// Its target and the index of its model there; `None`: the snapshot has no such target or
+    /// model.
+    pub(crate) place: Option<Place>,
+    /// What is counted of the alias's attempts at it.
+    pub(crate) metrics: Arc<AttemptMetrics>,
+}
+
+impl LiveCandidate {
+    /// What was compiled of its model.
+    pub(crate) fn model(&self) -> Option<(&LiveModel, &CompiledModel)> {
+        let (target, ix) = self.place.as_ref()?;
+        Some((&target.models[*ix], &target.compiled.models[*ix]))
+    }
+
+    /// Whether it may be asked.
+    pub(crate) fn availability(&self, now: Nanos) -> Availability {
+        self.place.as_ref().map_or(Availability::Available, |(t, ix)| t.availability(*ix, now))
+    }
+}
+
+impl LiveSnapshot {
+    /// Assembles what the controller sent. What `previous` knows of the health of targets lives on;
+    /// what is the same as there is not built again.
+    pub fn assemble(
+        previous: &Self,
+        snapshot: &RoutingSnapshot,
+        credential: &CredentialOf<'_>,
+        pools: &Pools,
+        metrics: &Metrics,
+    ) -> Self {
+        let now = crate::clock::now();
+        let mut live = Self { revision: snapshot.revision, ..Self::default() };
+        for (id, resource) in &snapshot.targets {
+            let Resource::Value { digest, value, .. } = resource else { continue };
+            let secret = credential(id);
+            let old = previous.targets.get(id);
+            if let Some(old) = old.filter(|old| old.is_same(*digest, secret)) {
+                live.targets.insert(id.clone(), Arc::clone(old));
+                continue;
+            }
+            let pool = pools.pool(&value.endpoint);
+            match LiveTarget::new(value, *digest, secret, pool, metrics, old.map(|o| &**o)) {
+                Ok(target) => {
+                    if let Some(old) = old {
+                        target.adopt(old, now);
+                    }
+                    live.targets.insert(id.clone(), Arc::new(target));
+                }
+                Err(error) => tracing::error!(%error, "a target was left out"),
+            }
+        }
+        for (id, resource) in &snapshot.aliases {
+            match resource {
+                Resource::Value { digest, value, .. } => {
+                    let old = previous.aliases.get(id);
+                    let alias = live.alias_of(old, *digest, value, metrics);
+                    live.insert(id, alias);
+                }
+                Resource::Hold { reason, message, .. } => {
+                    let held = Held { reason: reason.clone(), message: message.clone() };
+                    live.held.insert(id.clone(), held);
+                }
+            }
+        }
+        for list in live.by_model.values_mut() {
+            list.sort_by(|a, b| {
+                (a.compiled.created, &a.compiled.id).cmp(&(b.compiled.created, &b.compiled.id))
+            });
+        }
+        live.forget_series(metrics);
+        live
+    }
+
+    /// Forgets the metrics of what is no longer there.
+    fn forget_series(&self, metrics: &Metrics) {
+        let aliases: HashSet<&[u8], RandomState> =
+            self.aliases.values().map(|a| a.header.as_bytes()).collect();
+        let targets: HashSet<&str, RandomState> =
+            self.targets.values().flat_map(|t| &t.models).map(|m| &*m.label).collect();
+        metrics.retain(
+            |alias| aliases.contains(alias.as_bytes()),
+            |target| targets.contains(target),
+            |alias, target| aliases.contains(alias.as_bytes()) && targets.contains(target),
+        );
+    }
+
+    /// The alias as requests use it: the one of before when nothing of it has changed.
+    fn alias_of(
+        &self,
+        old: Option<&Arc<LiveAlias>>,
+        digest: Digest,
+        compiled: &CompiledAlias,
+        metrics: &Metrics,
+    ) -> Arc<LiveAlias> {
+        let places: Vec<Option<Place>> = compiled
+            .candidates
+            .iter()
+            .map(|candidate| {
+                let target = self.targets.get(&candidate.target)?;
+                Some((Arc::clone(target), target.compiled.model(&candidate.model)?.0))
+            })
+            .collect();
+        let same = |(old, new): (&LiveCandidate, &Option<Place>)| match (&old.place, new) {
+            (Some((a, i)), Some((b, j))) => i == j && Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        if let Some(old) = old
+            && old.digest == digest
+            && old.candidates.iter().zip(&places).all(same)
+        {
+            return Arc::clone(old);
+        }
+        let id = compiled.id.to_string();
+        let parts: Vec<Digest> = places.iter().flatten().map(|(target, _)| target.digest).collect();
+        let revision = Digest::of_parts(
+            [digest].iter().chain(&parts).map(Digest::as_bytes),
+        );
+        Arc::new(LiveAlias {
+            header: header_value(&id),
+            revision: header_value(&revision.to_string()),
+            metrics: metrics.alias(&id),
+            candidates: places
+                .into_iter()
+                .zip(&compiled.candidates)
+                .map(|(place, c)| {
+                    let metrics = metrics.alias_target(&id, &format!("{}/{}", c.target, c.model));
+                    LiveCandidate { place, metrics }
+                })
+                .collect(),
+            compiled: compiled.clone(),
+            digest,
+        })
+    }
+
+    fn insert(&mut self, id: &ObjectId, alias: Arc<LiveAlias>) {
+        if alias.compiled.visibility == Visibility::Public {
+            let model = Box::from(alias.compiled.model.as_str());
+            self.by_model.entry(model).or_default().push(Arc::clone(&alias));
+        }
+        self.aliases.insert(id.clone(), alias);
+    }
+
+    /// What `model` stands for when a caller of `namespace` writes it: the namespace's own alias
+    /// first, then the oldest one that is exported to it.
+    pub(crate) fn find(&self, namespace: &str, model: &str) -> Found<'_> {
+        let named = self.by_model.get(model).map(Vec::as_slice).unwrap_or_default();
+        if let Some(own) = named.iter().find(|a| &*a.compiled.id.namespace == namespace) {
+            return Found::Alias(own);
+        }
+        // A held alias's spec is not known here, so its object's name stands for it, and it is
+        // seen in its own namespace alone.
+        if let Some((id, held)) = (!self.held.is_empty())
+            .then(|| self.held.get_key_value(&ObjectId::new(namespace, model)))
+            .flatten()
+        {
+            return Found::Held(id, held);
+        }
+        named.iter().find(|a| a.is_seen_from(namespace)).map_or(Found::Nothing, Found::Alias)
+    }
+
+    /// What a caller of `namespace` may name, each name once.
+    pub(crate) fn seen_from(&self, namespace: &str) -> Vec<&Arc<LiveAlias>> {
+        let mut seen: Vec<_> = self
+            .by_model
+            .keys()
+            .filter_map(|model| match self.find(namespace, model) {
+                Found::Alias(alias) => Some(alias),
+                Found::Held(..) | Found::Nothing => None,
+            })
+            .collect();
+        seen.sort_by(|a, b| a.compiled.model.cmp(&b.compiled.model));
+        seen
+    }
+
+    /// The aliases that no candidate of can be used now, whatever the request.
+    pub fn unusable_aliases(&self) -> Vec<ObjectId> {
+        let usable = |alias: &LiveAlias| {
+            let mut places = alias.candidates.iter().filter_map(|c| c.place.as_ref());
+            places.any(|(target, _)| !target.compiled.cordoned && target.has_credential())
+        };
+        let mut ids: Vec<_> =
+            self.aliases.iter().filter(|(_, a)| !usable(a)).map(|(id, _)| id.clone()).collect();
+        ids.extend(self.held.keys().cloned());
+        ids.sort();
+        ids
+    }
+}
+
+impl LiveAlias {
+    fn is_seen_from(&self, namespace: &str) -> bool {
+        self.compiled.export.admits(&self.compiled.id.namespace, namespace)
+    }
+}
+
+impl std::fmt::Debug for LiveSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveSnapshot")
+            .field("revision", &self.revision)
+            .field("aliases", &self.aliases.len())
+            .field("targets", &self.targets.len())
+            .finish_non_exhaustive()
+    }
+}

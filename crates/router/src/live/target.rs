@@ -1,0 +1,236 @@
+//! A ProviderTarget as requests use it: everything that an attempt needs is built once, when the
+//! snapshot is assembled.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use providers::{
+    Rewrite, json_string,
+    target::{auth_header, url},
+};
+use routing::{
+    AuthKind, Digest, Endpoint, Nanos,
+    ejection::{Availability, Event, Scope},
+    snapshot::{CompiledModel, CompiledTarget},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use telemetry::{Metrics, TargetMetrics};
+
+use super::health::Cell;
+use crate::upstream::EndpointPool;
+
+/// A target.
+pub(crate) struct LiveTarget {
+    /// As it was compiled.
+    pub(crate) compiled: CompiledTarget,
+    /// The digest of that.
+    pub(crate) digest: Digest,
+    /// The headers of every request to it: static ones, ours, and the credential.
+    pub(crate) headers: HeaderMap,
+    /// Where its connections come from.
+    pub(crate) pool: Arc<EndpointPool>,
+    /// Its models, in the order of the compiled target.
+    pub(crate) models: Vec<LiveModel>,
+    /// Ejection by Connect, Auth and OutOfCredit.
+    pub(crate) cell: Arc<Cell>,
+    /// Whether it may be asked for usage: false once it refused that member by name.
+    pub(crate) ask_usage: AtomicBool,
+    credential: Option<(HeaderName, HeaderValue)>,
+}
+
+/// A model of a target.
+pub(crate) struct LiveModel {
+    /// `namespace/target/model`, as a header.
+    pub(crate) header: HeaderValue,
+    /// The same, as a label.
+    pub(crate) label: Arc<str>,
+    /// What of a body is rewritten for it.
+    pub(crate) rewrite: Rewrite,
+    /// The path of each endpoint, in the order of [`Endpoint::ALL`].
+    uris: Vec<Uri>,
+    /// Ejection by what concerns the model alone.
+    pub(crate) cell: Arc<Cell>,
+    /// What is counted of it, whatever alias uses it.
+    pub(crate) metrics: Arc<TargetMetrics>,
+}
+
+/// A target that cannot be assembled.
+#[derive(Debug, thiserror::Error)]
+#[error("target {id}: its endpoint {url:?} gives no URI: {source}")]
+pub(crate) struct BadEndpoint {
+    id: routing::ObjectId,
+    url: String,
+    source: http::uri::InvalidUri,
+}
+
+impl LiveTarget {
+    /// Assembles a target; what is known of its health comes from `previous`.
+    pub(crate) fn new(
+        compiled: &CompiledTarget,
+        digest: Digest,
+        secret: Option<&SecretString>,
+        pool: Arc<EndpointPool>,
+        metrics: &Metrics,
+        previous: Option<&Self>,
+    ) -> Result<Self, BadEndpoint> {
+        let credential = credential(compiled, secret);
+        let mut headers = HeaderMap::with_capacity(8 + compiled.headers.len());
+        for (name, value) in &compiled.headers {
+            // The compiler refuses what is no header; one that is none here all the same is left
+            // out, since nothing else of the target depends on it.
+            if let (Ok(name), Ok(value)) =
+                (name.parse::<HeaderName>(), HeaderValue::from_str(value))
+            {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(host) = pool.host() {
+            headers.insert(header::HOST, host.clone());
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("moniker/", env!("CARGO_PKG_VERSION"))),
+        );
+        if let Some((name, value)) = &credential {
+            headers.insert(name.clone(), value.clone());
+        }
+        let models = compiled
+            .models
+            .iter()
+            .map(|model| LiveModel::new(compiled, model, metrics, previous))
+            .collect::<Result<_, _>>()?;
+        let target = Self {
+            digest,
+            headers,
+            pool,
+            models,
+            cell: previous.map(|p| Arc::clone(&p.cell)).unwrap_or_default(),
+            // What refused it may be mended or replaced by any edit of the target.
+            ask_usage: AtomicBool::new(true),
+            credential,
+            compiled: compiled.clone(),
+        };
+        Ok(target)
+    }
+
+    /// Whether what requests see of the target is the same under this digest and credential.
+    pub(crate) fn is_same(&self, digest: Digest, secret: Option<&SecretString>) -> bool {
+        self.digest == digest && self.credential == credential(&self.compiled, secret)
+    }
+
+    /// Whether its credential is there, or it needs none.
+    pub(crate) fn has_credential(&self) -> bool {
+        self.compiled.auth.kind == AuthKind::None || self.credential.is_some()
+    }
+
+    /// The credential's text, to keep it out of what a provider says. Never log it.
+    pub(crate) fn secret(&self) -> &str {
+        let text = self.credential.as_ref().and_then(|c| std::str::from_utf8(c.1.as_bytes()).ok());
+        text.map_or("", |text| text.strip_prefix("Bearer ").unwrap_or(text))
+    }
+
+    /// Ends the ejections that the credential before this one caused, when it is another.
+    pub(crate) fn adopt(&self, previous: &Self, now: Nanos) {
+        if self.credential != previous.credential {
+            self.cell.step(&self.compiled.ejection, now, Event::CredentialChanged);
+        }
+    }
+
+    /// Whether a model of it may be asked: the worse of what ejects the target and the model.
+    pub(crate) fn availability(&self, model: usize, now: Nanos) -> Availability {
+        self.cell.availability(now).max(self.models[model].cell.availability(now))
+    }
+
+    /// Claims the right to ask a model.
+    pub(crate) fn claim(&self, model: usize, now: Nanos, force: bool) -> bool {
+        if !self.cell.claim(now, force) {
+            return false;
+        }
+        let claimed = self.models[model].cell.claim(now, force);
+        if !claimed {
+            self.cell.step(&self.compiled.ejection, now, Event::Neutral);
+        }
+        claimed
+    }
+
+    /// The cell that a fault of this scope ejects.
+    pub(crate) fn cell_of(&self, scope: Scope, model: usize) -> &Cell {
+        match scope {
+            Scope::Target => &self.cell,
+            Scope::Model => &self.models[model].cell,
+        }
+    }
+}
+
+impl std::fmt::Debug for LiveTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveTarget").field("id", &self.compiled.id).finish_non_exhaustive()
+    }
+}
+
+impl LiveModel {
+    fn new(
+        target: &CompiledTarget,
+        model: &CompiledModel,
+        metrics: &Metrics,
+        previous: Option<&LiveTarget>,
+    ) -> Result<Self, BadEndpoint> {
+        let label = format!("{}/{}", target.id, model.name);
+        let base = &target.endpoint.url;
+        let uris = Endpoint::ALL
+            .iter()
+            .map(|endpoint| path(&url(target.provider, base, *endpoint)))
+            .collect::<Result<_, _>>()
+            .map_err(|source| BadEndpoint { id: target.id.clone(), url: base.clone(), source })?;
+        let cell = previous
+            .and_then(|p| Some(Arc::clone(&p.models[p.compiled.model(&model.name)?.0].cell)))
+            .unwrap_or_default();
+        Ok(Self {
+            header: header_value(&label),
+            metrics: metrics.target(&label),
+            label: Arc::from(label),
+            rewrite: Rewrite {
+                model: json_string(&model.upstream_name),
+                max_output_tokens: model.max_output_tokens,
+                ask_usage: true,
+            },
+            uris,
+            cell,
+        })
+    }
+
+    /// The path of this endpoint.
+    pub(crate) fn uri(&self, endpoint: Endpoint) -> &Uri {
+        &self.uris[endpoint as usize]
+    }
+}
+
+/// The path of a URL, as a request's target.
+fn path(url: &str) -> Result<Uri, http::uri::InvalidUri> {
+    let url: Uri = url.parse()?;
+    url.path_and_query().map_or("/", |path| path.as_str()).parse()
+}
+
+/// A text as a header's value; what a header cannot hold is written as `?`.
+pub(crate) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| {
+        let shown: String =
+            text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
+        HeaderValue::from_str(&shown).unwrap_or_else(|_| HeaderValue::from_static("?"))
+    })
+}
+
+/// The header that authenticates requests. A key that no header can hold is none: the controller
+/// refuses such a Secret, so this is the last line of defence.
+fn credential(
+    target: &CompiledTarget,
+    secret: Option<&SecretString>,
+) -> Option<(HeaderName, HeaderValue)> {
+    let key = secret?.expose_secret().as_bytes();
+    auth_header(target.auth.kind, target.auth.header.as_deref(), key).unwrap_or_else(|error| {
+        tracing::error!(target = %target.id, %error, "the target's credential cannot be used");
+        None
+    })
+}

@@ -1,0 +1,270 @@
+//! The pipeline of a request: its head is checked, its body read and scanned once, the caller
+//! placed, the alias found, its candidates decided on, and then tried one after another as the
+//! fallback plan says. One snapshot is loaded for all of it.
+
+use std::{cell::RefCell, sync::Arc};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, Version, request::Parts};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use routing::{Rng, budget::Budget};
+use serde_json::Value;
+use telemetry::{Metrics, RequestEnd};
+
+use crate::{
+    attempts::Attempts,
+    body::{self, BodyMemory, Lease, Unread},
+    clock,
+    conn::Lengths,
+    decide::decide,
+    errors::Refusal,
+    explain,
+    facts::Asked,
+    filter,
+    http::{Route, check_body, check_head, route},
+    live::{Found, LiveAlias, LiveSnapshot},
+    models,
+    record::Record,
+    relay::Relay,
+    respond::{self, Reason, ResponseBody},
+};
+
+/// How the data path behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The namespace that callers without a key belong to; `None`: they are refused.
+    pub anonymous: Option<Arc<str>>,
+    /// Whether responses carry `x-request-id` alone of our headers.
+    pub minimal_headers: bool,
+    /// The largest body of a request.
+    pub max_body: u64,
+    /// What all bodies in flight together may hold.
+    pub body_memory: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            anonymous: None,
+            minimal_headers: false,
+            max_body: 32 << 20,
+            body_memory: body::memory_limit() / 4,
+        }
+    }
+}
+
+/// The data path: what all requests share.
+pub struct Traffic {
+    live: ArcSwap<LiveSnapshot>,
+    pub(crate) budget: Mutex<Budget>,
+    pub(crate) metrics: Arc<Metrics>,
+    memory: Arc<BodyMemory>,
+    options: Options,
+}
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traffic").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What the handler has for the caller.
+pub(crate) enum Reply {
+    /// A body.
+    Json(Bytes),
+    /// A stream that has begun.
+    Stream(Relay),
+}
+
+thread_local! {
+    static SEEDS: RefCell<Rng> = RefCell::new(Rng::new(
+        std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u64),
+    ));
+}
+
+/// 64 bits that nobody has seen. Not for secrets.
+fn random() -> u64 {
+    SEEDS.with_borrow_mut(Rng::next_u64)
+}
+
+fn request_id() -> HeaderValue {
+    let mut text = *b"req_00000000000000000000000000000000";
+    for (half, bits) in [(4, random()), (20, random())] {
+        // The slice has 16 digits, twice the 8 bytes: this cannot fail.
+        let _ = hex::encode_to_slice(bits.to_be_bytes(), &mut text[half..half + 16]);
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req"))
+}
+
+impl Traffic {
+    /// A data path that serves from an empty snapshot.
+    pub fn new(options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            live: ArcSwap::default(),
+            budget: Mutex::default(),
+            metrics,
+            memory: BodyMemory::new(options.body_memory),
+            options,
+        })
+    }
+
+    /// What requests are served from now.
+    pub fn live(&self) -> Arc<LiveSnapshot> {
+        self.live.load_full()
+    }
+
+    /// Serves new requests from this one.
+    pub fn swap(&self, live: LiveSnapshot) {
+        self.live.store(Arc::new(live));
+    }
+
+    /// Answers a request.
+    pub(crate) async fn handle(
+        &self,
+        lengths: &Lengths,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let (parts, mut body) = request.into_parts();
+        let minimal = self.options.minimal_headers;
+        let mut record = Box::new(Record::new(Arc::clone(&self.metrics), request_id(), minimal));
+        match self.reply(&parts, &mut body, lengths, &mut record).await {
+            Ok(Reply::Json(bytes)) => {
+                record.status = 200;
+                let bytes = match &record.metadata {
+                    Some(decision) => with_member(&bytes, &explain::metadata(&record, decision)),
+                    None => bytes,
+                };
+                record.ends(RequestEnd::Answered);
+                respond::json(StatusCode::OK, bytes, record.told())
+            }
+            Ok(Reply::Stream(relay)) => {
+                record.status = 200;
+                let told = record.told();
+                respond::stream(relay.of(record), told)
+            }
+            Err(refusal) => {
+                if refusal.close {
+                    body::linger(body);
+                }
+                record.status = refusal.status.as_u16();
+                let said = record.metadata.as_ref().map(|d| explain::metadata(&record, d));
+                let end = match refusal.status.as_u16() {
+                    499 => RequestEnd::Left,
+                    status => RequestEnd::of_status(status),
+                };
+                record.ends(end);
+                let http1 = parts.version < Version::HTTP_2;
+                respond::refusal(&refusal, refusal.body(said.as_ref()), record.told(), http1)
+            }
+        }
+    }
+
+    async fn reply(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        lengths: &Lengths,
+        record: &mut Record,
+    ) -> Result<Reply, Refusal> {
+        check_head(parts, lengths)?;
+        let route = route(&parts.method, parts.uri.path())?;
+        let namespace = self.namespace()?;
+        let (endpoint, explain_only) = match route {
+            Route::Models => return Ok(Reply::Json(models::list(&self.live.load(), namespace))),
+            Route::Model(id) => {
+                return models::one(&self.live.load(), namespace, id).map(Reply::Json);
+            }
+            Route::Call(endpoint) => (endpoint, false),
+            Route::Explain(endpoint) => (endpoint, true),
+        };
+        record.path = if explain_only { "explain" } else { endpoint.path() };
+        let (text, lease) = self.read(parts, body).await?;
+        let asked = Asked::read(endpoint, text, &parts.headers)?;
+        record.stream = asked.read.stream;
+        let alias = self.alias(namespace, &asked, record)?;
+        let facts = asked.facts(&parts.headers)?;
+        let seed = random();
+        let mut rng = Rng::new(seed);
+        let decision = decide(&alias, &facts, seed, &mut rng, clock::now());
+        if explain_only {
+            let said = explain::explain(&alias, &facts, &decision);
+            return Ok(Reply::Json(Bytes::from(said.to_string())));
+        }
+        record.names(&alias);
+        if asked.metadata {
+            record.metadata = Some(explain::explain(&alias, &facts, &decision));
+        }
+        if decision.ranking.is_empty() {
+            record.reason = Reason::NoTarget;
+            return Err(filter::none_left(&alias, &facts));
+        }
+        let served = Attempts::new(self, &alias, &asked, &parts.headers, decision, rng)
+            .run(record)
+            .await;
+        // The body is of no more use once a stream has begun.
+        drop(lease);
+        served
+    }
+
+    /// The namespace that the caller belongs to. Callers without a key are all that there are.
+    fn namespace(&self) -> Result<&str, Refusal> {
+        self.options.anonymous.as_deref().ok_or_else(|| {
+            let message = "This router serves no callers without a key: it was started without \
+                           --allow-anonymous NAMESPACE.";
+            Refusal::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+        })
+    }
+
+    async fn read(&self, parts: &Parts, body: &mut Incoming) -> Result<(Bytes, Lease), Refusal> {
+        let length = check_body(&parts.headers, self.options.max_body)?;
+        body::read(body, length, self.options.max_body, &self.memory).await.map_err(|unread| {
+            match unread {
+                Unread::Refused(refusal) => refusal,
+                // Nobody reads this; the log and the metrics tell it apart.
+                Unread::Left => Refusal::request(
+                    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+                    "client_closed_request",
+                    "The caller went away within the request's body.",
+                ),
+            }
+        })
+    }
+
+    /// The alias that the request names, for this caller.
+    fn alias(
+        &self,
+        namespace: &str,
+        asked: &Asked,
+        record: &mut Record,
+    ) -> Result<Arc<LiveAlias>, Refusal> {
+        let live = self.live.load();
+        let name = asked.read.model_name(&asked.text);
+        match live.find(namespace, &name) {
+            Found::Alias(alias) => Ok(Arc::clone(alias)),
+            Found::Held(id, held) => {
+                let message = format!(
+                    "The alias {id} is invalid and has no earlier form to serve: {}: {}",
+                    held.reason, held.message
+                );
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Err(Refusal::server(status, "alias_invalid", message))
+            }
+            Found::Nothing => {
+                record.unknown = true;
+                Err(models::not_found(&live, namespace, &name))
+            }
+        }
+    }
+}
+
+/// A JSON object with the member `moniker` at its end; every byte before it is as it came.
+pub(crate) fn with_member(object: &Bytes, moniker: &Value) -> Bytes {
+    let trimmed = object.trim_ascii_end();
+    let Some(inside) = trimmed.strip_suffix(b"}") else { return object.clone() };
+    let comma = if inside.trim_ascii() == b"{" { "" } else { "," };
+    let mut out = inside.to_vec();
+    out.extend_from_slice(format!("{comma}\"moniker\":{moniker}}}").as_bytes());
+    Bytes::from(out)
+}

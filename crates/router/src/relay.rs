@@ -1,0 +1,282 @@
+//! A stream that has begun: its events go to the caller as they came, no faster than it reads.
+//! After the commit point nothing is tried again: what breaks off ends in an error frame, never in a
+//! clean end. The caller's leaving drops this, and with it the connection to the provider.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use providers::{End, Event, Failure, Judgement, Stream, errors::CallerError, scrub::scrub};
+use routing::{OutcomeClass, outcome::Fault};
+use telemetry::RequestEnd;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{
+    explain,
+    live::target::LiveTarget,
+    record::{Ending, Record, Tokens},
+    source::Source,
+};
+
+/// How long nothing is sent before a keep-alive is.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A comment, without the blank line after which some SDKs see an empty event. It stands between
+/// events, since only whole ones are passed on.
+const KEEP_ALIVE_LINE: &[u8] = b": keep-alive\n";
+/// How many times the idle time a stream may go on without content.
+const IDLE_TIMES: u32 = 10;
+
+/// A stream under way.
+pub struct Relay {
+    source: Source,
+    stream: Stream,
+    /// What was held until the commit point.
+    held: VecDeque<Event>,
+    /// What is to be sent before anything else.
+    out: VecDeque<Bytes>,
+    target: Arc<LiveTarget>,
+    idle: Duration,
+    /// When something last came, and when content last came.
+    heard: Instant,
+    content: Instant,
+    /// When something was last sent.
+    sent: Instant,
+    /// Wakes at the earliest of the times that matter.
+    timer: Pin<Box<Sleep>>,
+    state: State,
+    record: Option<Box<Record>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Events come.
+    Open,
+    /// No more bytes come; what was made of them is still to be sent.
+    Ended,
+    /// It is judged; what is in `out` is all that is left.
+    Judged,
+}
+
+impl Relay {
+    /// A stream whose first events are held, the first decisive one among them.
+    pub(crate) fn new(
+        source: Source,
+        stream: Stream,
+        held: VecDeque<Event>,
+        ended: bool,
+        idle: Duration,
+        target: Arc<LiveTarget>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            source,
+            stream,
+            held,
+            out: VecDeque::new(),
+            target,
+            idle,
+            heard: now,
+            content: now,
+            sent: now,
+            timer: Box::pin(sleep_until(now + KEEP_ALIVE.min(idle))),
+            state: if ended { State::Ended } else { State::Open },
+            record: None,
+        }
+    }
+
+    /// Gives it the account of its request.
+    pub(crate) fn of(mut self, record: Box<Record>) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    /// Whether nothing is left to send.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Judged && self.out.is_empty()
+    }
+
+    /// The next bytes for the caller; at the end none.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(bytes) = self.next_bytes() {
+                self.sent = Instant::now();
+                return Poll::Ready(Some(bytes));
+            }
+            match self.state {
+                State::Judged => return Poll::Ready(None),
+                State::Ended => self.judge_end("the provider ended it before it was finished"),
+                State::Open => match self.source.poll_next(cx) {
+                    Poll::Ready(Some(Ok(bytes))) => {
+                        self.heard = Instant::now();
+                        self.stream.push(bytes);
+                    }
+                    Poll::Ready(Some(Err(broken))) => self.judge_end(&broken.to_string()),
+                    Poll::Ready(None) => {
+                        self.stream.close();
+                        self.state = State::Ended;
+                    }
+                    Poll::Pending => match self.poll_timers(cx) {
+                        Poll::Ready(Some(bytes)) => return Poll::Ready(Some(bytes)),
+                        Poll::Ready(None) => {}
+                        Poll::Pending => return Poll::Pending,
+                    },
+                },
+            }
+        }
+    }
+
+    /// The bytes of the next event that the caller is to see.
+    fn next_bytes(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.out.pop_front() {
+                return Some(bytes);
+            }
+            if self.state == State::Judged {
+                return None;
+            }
+            let event = match self.held.pop_front() {
+                Some(event) => event,
+                None => match self.stream.next() {
+                    Ok(next) => next?,
+                    Err(error) => {
+                        self.breaks(&error.to_string());
+                        continue;
+                    }
+                },
+            };
+            match event.judgement {
+                Judgement::Error(failure) => {
+                    self.fails(*failure);
+                    continue;
+                }
+                Judgement::Decisive | Judgement::Terminal { .. } => self.content = Instant::now(),
+                // What is told comes before the terminator, which SDKs stop at.
+                Judgement::Done => self.tell(),
+                Judgement::Lifecycle | Judgement::Usage | Judgement::Malformed => {}
+            }
+            if !event.hidden {
+                self.out.push_back(event.raw);
+            }
+        }
+    }
+
+    /// No more bytes come: the answer was whole, or it was cut.
+    fn judge_end(&mut self, why: &str) {
+        if self.stream.end() == End::Complete {
+            self.tell();
+            self.settle(Ending::of(OutcomeClass::Success), RequestEnd::Answered);
+            self.state = State::Judged;
+        } else {
+            self.breaks(why);
+        }
+    }
+
+    /// The stream breaks off after content.
+    fn breaks(&mut self, why: &str) {
+        if let Some(record) = &self.record {
+            record.truncated();
+        }
+        let message = format!("The stream broke off: {why}. It is not the whole answer.");
+        let class = OutcomeClass::Fault(Fault::InvalidResponse);
+        self.fails(Failure::new(class, message));
+    }
+
+    /// Sends an error frame as the last thing.
+    fn fails(&mut self, failure: Failure) {
+        let secrets = [self.target.secret()];
+        let ending = Ending {
+            status: Some(StatusCode::OK.as_u16()),
+            retry_after: failure.retry_after,
+            message: Some(scrub(&failure.message, &secrets).into()),
+            ..Ending::of(failure.class)
+        };
+        let frame = CallerError::of(&failure, &secrets).to_frame();
+        self.settle(ending, RequestEnd::Cut);
+        self.held.clear();
+        self.out.push_back(frame);
+        self.state = State::Judged;
+    }
+
+    fn tokens(&self) -> Option<Tokens> {
+        self.stream.usage().map(|u| Tokens { input: u.prompt(), output: u.completion() })
+    }
+
+    /// Closes the account, once.
+    fn settle(&mut self, ending: Ending, end: RequestEnd) {
+        let tokens = self.tokens();
+        if let Some(record) = &mut self.record {
+            record.tokens = tokens;
+            record.attempt_ends(ending);
+            record.ends(end);
+        }
+    }
+
+    /// Queues the event of the metadata, once, where it is wanted.
+    fn tell(&mut self) {
+        let tokens = self.tokens();
+        let Some(record) = &mut self.record else { return };
+        let Some(decision) = record.metadata.take() else { return };
+        record.tokens = tokens;
+        record.attempt_ends(Ending {
+            status: Some(StatusCode::OK.as_u16()),
+            ..Ending::of(OutcomeClass::Success)
+        });
+        let said = explain::metadata(record, &decision);
+        // An event without choices, as the one with usage is: SDKs pass over it.
+        let event = serde_json::json!({
+            "id": "", "object": "chat.completion.chunk", "created": 0, "model": "",
+            "choices": [], "moniker": said,
+        });
+        self.out.push_back(Bytes::from(format!("data: {event}\n\n")));
+    }
+
+    /// Silence: a keep-alive, or the end of patience. Ready without bytes: the state has changed.
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let now = Instant::now();
+            let idle_at = (self.heard + self.idle).min(self.content + self.idle * IDLE_TIMES);
+            if now >= idle_at {
+                let why = format!(
+                    "nothing came from the provider for {} s (streamIdle)",
+                    self.idle.as_secs_f64()
+                );
+                self.judge_end(&why);
+                return Poll::Ready(None);
+            }
+            let alive_at = self.sent + KEEP_ALIVE;
+            if now >= alive_at {
+                self.sent = now;
+                return Poll::Ready(Some(Bytes::from_static(KEEP_ALIVE_LINE)));
+            }
+            // Both times only move on while events come: the timer is left to fire early.
+            let next = idle_at.min(alive_at);
+            if self.timer.is_elapsed() || self.timer.deadline() > next {
+                self.timer.as_mut().reset(next);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // A caller that has got the whole answer and goes is no caller that left.
+        if self.state != State::Judged && self.stream.end() == End::Complete && self.held.is_empty()
+        {
+            self.settle(Ending::of(OutcomeClass::Success), RequestEnd::Answered);
+        } else {
+            let tokens = self.tokens();
+            if let Some(record) = &mut self.record {
+                record.tokens = tokens;
+            }
+        }
+    }
+}

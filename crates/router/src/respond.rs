@@ -1,0 +1,242 @@
+//! Responses: the body that callers get, and the headers that say what was decided. Everything that
+//! repeats is a prebuilt header value.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{errors::Refusal, relay::Relay};
+
+/// Names of our headers.
+pub(crate) mod names {
+    use http::HeaderName;
+
+    /// The alias, as namespace/name.
+    pub(crate) const ALIAS: HeaderName = HeaderName::from_static("x-moniker-alias");
+    /// The target, as namespace/name/model.
+    pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-moniker-target");
+    /// How many attempts were begun.
+    pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-moniker-attempts");
+    /// Why this target, or why none.
+    pub(crate) const REASON: HeaderName = HeaderName::from_static("x-moniker-reason");
+    /// The digest of the alias and what it uses.
+    pub(crate) const REVISION: HeaderName = HeaderName::from_static("x-moniker-revision");
+    /// This request.
+    pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// This request, as the provider calls it.
+    pub(crate) const UPSTREAM_REQUEST_ID: HeaderName =
+        HeaderName::from_static("x-moniker-upstream-request-id");
+    /// Whether SDKs should ask again.
+    pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+    /// A request's wish for metadata in the body.
+    pub(crate) const METADATA: HeaderName = HeaderName::from_static("x-moniker-metadata");
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        /// Why a response is what it is: the closed set of `x-moniker-reason`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Reason { $($(#[$doc])* $variant),+ }
+
+        impl Reason {
+            /// The word in headers and logs.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            fn header(self) -> HeaderValue {
+                match self { $(Self::$variant => HeaderValue::from_static($text)),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The first choice of the strategy answered.
+    FirstChoice = "first_choice",
+    /// An earlier choice is ejected; the first available one answered.
+    Available = "first_available",
+    /// An earlier attempt failed; this candidate answered.
+    Fallback = "fallback",
+    /// The same candidate answered when asked again.
+    Retry = "retry",
+    /// The request was refused before any target was chosen.
+    Refused = "refused",
+    /// No target can serve the request.
+    NoTarget = "no_target",
+    /// The outcome is one that no other target would change.
+    Final = "final",
+    /// Every candidate was tried.
+    Exhausted = "exhausted",
+    /// `fallback.maxAttempts` was reached.
+    MaxAttempts = "max_attempts",
+    /// The deadline passed.
+    Deadline = "deadline",
+    /// The router's fallback budget is empty.
+    Budget = "fallback_budget_exhausted",
+    /// What is left is ejected.
+    Ejected = "ejected",
+}
+
+/// What the headers of a response say.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// `x-request-id`.
+    pub(crate) request_id: HeaderValue,
+    /// `x-moniker-alias` and `x-moniker-revision`.
+    pub(crate) alias: Option<(HeaderValue, HeaderValue)>,
+    /// `x-moniker-target`.
+    pub(crate) target: Option<HeaderValue>,
+    /// `x-moniker-attempts`.
+    pub(crate) attempts: u32,
+    /// `x-moniker-reason`.
+    pub(crate) reason: Reason,
+    /// `x-moniker-upstream-request-id`.
+    pub(crate) upstream_request_id: Option<HeaderValue>,
+    /// Whether `x-request-id` is all that is told.
+    pub(crate) minimal: bool,
+}
+
+impl Told {
+    /// Writes the headers.
+    pub(crate) fn write(self, headers: &mut http::HeaderMap) {
+        headers.insert(names::REQUEST_ID, self.request_id);
+        if self.minimal {
+            return;
+        }
+        if let Some((alias, revision)) = self.alias {
+            headers.insert(names::ALIAS, alias);
+            headers.insert(names::REVISION, revision);
+        }
+        if let Some(target) = self.target {
+            headers.insert(names::TARGET, target);
+        }
+        headers.insert(names::ATTEMPTS, number(self.attempts));
+        headers.insert(names::REASON, self.reason.header());
+        if let Some(id) = self.upstream_request_id {
+            headers.insert(names::UPSTREAM_REQUEST_ID, id);
+        }
+    }
+}
+
+/// A small number as a header's value.
+fn number(n: u32) -> HeaderValue {
+    static SMALL: [HeaderValue; 10] = [
+        HeaderValue::from_static("0"),
+        HeaderValue::from_static("1"),
+        HeaderValue::from_static("2"),
+        HeaderValue::from_static("3"),
+        HeaderValue::from_static("4"),
+        HeaderValue::from_static("5"),
+        HeaderValue::from_static("6"),
+        HeaderValue::from_static("7"),
+        HeaderValue::from_static("8"),
+        HeaderValue::from_static("9"),
+    ];
+    SMALL.get(n as usize).cloned().unwrap_or_else(|| HeaderValue::from(n))
+}
+
+/// The body of a response.
+pub enum ResponseBody {
+    /// All of it.
+    Full(Bytes),
+    /// A provider's stream, as it comes.
+    Stream(Box<Relay>),
+}
+
+impl std::fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full",
+            Self::Stream(_) => "Stream",
+        })
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(relay) => {
+                relay.poll_next(cx).map(|bytes| bytes.map(|b| Ok(Frame::data(b))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Stream(relay) => relay.is_done(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A JSON response.
+pub(crate) fn json(status: StatusCode, body: Bytes, told: Told) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(10);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    told.write(headers);
+    response
+}
+
+/// A stream of events.
+pub(crate) fn stream(relay: Relay, told: Told) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Stream(Box::new(relay)));
+    let headers = response.headers_mut();
+    headers.reserve(12);
+    headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Reverse proxies that buffer (nginx) would hold the events back.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    told.write(headers);
+    response
+}
+
+/// A refusal; `http1`: whether the connection's end may be announced by a header.
+pub(crate) fn refusal(
+    refusal: &Refusal,
+    body: Bytes,
+    told: Told,
+    http1: bool,
+) -> Response<ResponseBody> {
+    let mut response = json(refusal.status, body, told);
+    let headers = response.headers_mut();
+    if let Some(after) = refusal.retry_after {
+        // Rounded up: who comes earlier is refused again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if let Some(allow) = refusal.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if refusal.exhausted {
+        headers.insert(names::SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    if refusal.close && http1 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

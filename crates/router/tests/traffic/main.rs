@@ -1,0 +1,9 @@
+//! The data path over real sockets: providers that fail in every way, and what callers get.
+
+mod explain;
+mod fallback;
+mod limits;
+mod passthrough;
+mod rig;
+mod streams;
+mod upstream;

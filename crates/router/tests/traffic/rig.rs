@@ -1,0 +1,327 @@
+//! A router on a real socket over a snapshot that a test writes down, and a client for it.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use router::{
+    live::LiveSnapshot,
+    pipeline::{Options, Traffic},
+    upstream::{Pools, UpstreamConfig},
+};
+use routing::{
+    AuthKind, CandidateIx, CapabilitySet, Digest, ObjectId, ProviderKind, RoutingSnapshot,
+    StrategyKind, StrategySpec,
+    outcome::Fault,
+    snapshot::{
+        CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEndpoint, CompiledEntry,
+        CompiledFallback, CompiledLineup, CompiledModel, CompiledTarget, CompiledTimeouts,
+        Exported, Members, Resource, Visibility,
+    },
+};
+use secrecy::SecretString;
+use telemetry::Metrics;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::upstream::Upstream;
+
+pub const NAMESPACE: &str = "shop";
+
+/// The lineup of a test.
+#[derive(Default)]
+pub struct World {
+    pub aliases: Vec<CompiledAlias>,
+    pub targets: Vec<CompiledTarget>,
+    pub secrets: BTreeMap<ObjectId, SecretString>,
+}
+
+impl World {
+    /// One alias, `prod-chat`, over one target for each URL, in that order: t0, t1, ...
+    pub fn of(urls: &[String]) -> Self {
+        let mut world = Self::default();
+        for (i, url) in urls.iter().enumerate() {
+            world.targets.push(target(&format!("t{i}"), url));
+        }
+        world.aliases.push(alias("prod-chat", urls.len()));
+        world
+    }
+
+    pub fn over(upstreams: &[&Upstream]) -> Self {
+        Self::of(&upstreams.iter().map(|u| u.url()).collect::<Vec<_>>())
+    }
+
+    pub fn alias(mut self, change: impl FnOnce(&mut CompiledAlias)) -> Self {
+        change(&mut self.aliases[0]);
+        self
+    }
+
+    pub fn target(mut self, i: usize, change: impl FnOnce(&mut CompiledTarget)) -> Self {
+        change(&mut self.targets[i]);
+        self
+    }
+
+    /// Gives a target a bearer token.
+    pub fn secret(mut self, i: usize, secret: &str) -> Self {
+        self.targets[i].auth.kind = AuthKind::Bearer;
+        self.secrets.insert(self.targets[i].id.clone(), SecretString::from(secret));
+        self
+    }
+
+    fn snapshot(&self) -> RoutingSnapshot {
+        fn resource<T: serde::Serialize + Clone>(value: &T) -> Resource<T> {
+            let digest = Digest::of(&serde_json::to_vec(value).unwrap());
+            Resource::Value { version: 1, digest, value: value.clone() }
+        }
+        RoutingSnapshot {
+            revision: Digest::of(b"test"),
+            aliases: self.aliases.iter().map(|a| (a.id.clone(), resource(a))).collect(),
+            targets: self.targets.iter().map(|t| (t.id.clone(), resource(t))).collect(),
+        }
+    }
+}
+
+pub fn target(name: &str, url: &str) -> CompiledTarget {
+    CompiledTarget {
+        id: ObjectId::new(NAMESPACE, name),
+        provider: ProviderKind::OpenAICompatible,
+        endpoint: CompiledEndpoint {
+            url: url.to_owned(),
+            service: false,
+            ca_bundle: None,
+            server_name: None,
+        },
+        auth: CompiledAuth { kind: AuthKind::None, header: None },
+        headers: vec![],
+        models: vec![CompiledModel {
+            name: "m".to_owned(),
+            upstream_name: format!("up-{name}"),
+            context_window: None,
+            max_output_tokens: None,
+            capabilities: CapabilitySet::unstated(),
+        }],
+        ejection: Default::default(),
+        cordoned: false,
+    }
+}
+
+pub fn alias(name: &str, targets: usize) -> CompiledAlias {
+    let candidate = |i: usize| CompiledCandidate {
+        entry: format!("e{i}"),
+        target: ObjectId::new(NAMESPACE, format!("t{i}")),
+        model: "m".to_owned(),
+    };
+    let entry = |i: usize| CompiledEntry {
+        name: format!("e{i}"),
+        weight: 1,
+        members: Members::Candidates(vec![CandidateIx(u8::try_from(i).unwrap())]),
+    };
+    CompiledAlias {
+        id: ObjectId::new(NAMESPACE, name),
+        model: name.to_owned(),
+        visibility: Visibility::Public,
+        export: Exported::Same,
+        created: 7,
+        candidates: (0..targets).map(candidate).collect(),
+        lineup: CompiledLineup {
+            strategy: StrategySpec::of(StrategyKind::Priority),
+            tiers: vec![(0..targets).map(entry).collect()],
+        },
+        fallback: CompiledFallback {
+            max_attempts: 5,
+            retries: None,
+            outcomes: Fault::default_fallback(),
+        },
+        timeouts: CompiledTimeouts {
+            request_ms: 600_000,
+            first_token_ms: 60_000,
+            attempt_ms: None,
+            stream_idle_ms: 60_000,
+        },
+    }
+}
+
+/// A router.
+pub struct Rig {
+    pub addr: SocketAddr,
+    pub metrics: Arc<Metrics>,
+    traffic: Arc<Traffic>,
+    pools: Pools,
+    pub stop: CancellationToken,
+    pub served: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Rig {
+    pub async fn start(world: World) -> Self {
+        Self::with(world, options()).await
+    }
+
+    pub async fn with(world: World, options: Options) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let traffic = Traffic::new(options, Arc::clone(&metrics));
+        let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
+        let pools = Pools::new(UpstreamConfig { allow_cidrs, dev: true, ..UpstreamConfig::default() });
+        let listener = router::server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let served =
+            tokio::spawn(router::server::serve(listener, None, Arc::clone(&traffic), stop.clone()));
+        let rig = Self { addr, metrics, traffic, pools, stop, served };
+        rig.apply(&world);
+        rig
+    }
+
+    /// Serves from another lineup from now on.
+    pub fn apply(&self, world: &World) {
+        let live = LiveSnapshot::assemble(
+            &self.traffic.live(),
+            &world.snapshot(),
+            &|id| world.secrets.get(id),
+            &self.pools,
+            &self.metrics,
+        );
+        self.traffic.swap(live);
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send(self.request(path, body.into(), &[])).await
+    }
+
+    pub async fn post_with(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        self.send(self.request(path, body.into(), headers)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(
+            Request::get(path)
+                .header("host", self.addr.to_string())
+                .body(Full::default())
+                .unwrap(),
+        )
+        .await
+    }
+
+    pub async fn chat(&self, body: &str) -> Answer {
+        self.post("/v1/chat/completions", body.to_owned()).await
+    }
+
+    pub fn request(
+        &self,
+        path: &str,
+        body: Bytes,
+        headers: &[(&str, &str)],
+    ) -> Request<Full<Bytes>> {
+        let mut request = Request::post(path)
+            .header("host", self.addr.to_string())
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::new(body)).unwrap()
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        Answer::of(self.open(request).await.0).await
+    }
+
+    /// Sends a request on a connection of its own; dropping the second aborts the connection.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> (Response<Incoming>, Connection) {
+        let stream = TcpStream::connect(self.addr).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let task = tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let response = sender.send_request(request).await.unwrap();
+        (response, Connection { task, _sender: sender })
+    }
+
+    /// Writes raw bytes and reads all that comes until the router closes.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut out = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut out))
+            .await
+            .expect("the router closes");
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+/// A client's connection.
+pub struct Connection {
+    task: tokio::task::JoinHandle<()>,
+    _sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    /// Goes away in the middle of whatever is going on.
+    pub fn leave(self) {
+        self.task.abort();
+    }
+}
+
+/// A response, read.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub async fn of(response: Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+
+    pub fn error(&self) -> (u16, String, String) {
+        let error = &self.json()["error"];
+        let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        (self.status, text("code"), text("message"))
+    }
+
+    /// Which target answered: `t0`.
+    pub fn target(&self) -> &str {
+        self.header("x-moniker-target").split('/').nth(1).unwrap_or_default()
+    }
+}
+
+pub fn options() -> Options {
+    Options { anonymous: Some(NAMESPACE.into()), ..Options::default() }
+}
+
+pub fn ask() -> &'static str {
+    r#"{"model":"prod-chat","messages":[{"role":"user","content":"hi"}]}"#
+}
+
+pub fn ask_stream() -> &'static str {
+    r#"{"model":"prod-chat","stream":true,"messages":[{"role":"user","content":"hi"}]}"#
+}

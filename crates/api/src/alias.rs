@@ -36,7 +36,9 @@ pub struct ModelAliasSpec {
     pub model: Option<String>,
     /// Public: callers may use it, and /v1/models lists it. Internal: only other aliases may use
     /// it. Default: Public.
+    // As the plain enum: of an Option, the schema has the enum's words instead of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Visibility")]
     pub visibility: Option<Visibility>,
     /// Which namespaces' callers and aliases may use it. Default: those of its own. More is
     /// honoured only in namespaces that the controller's --exporting-namespaces names.

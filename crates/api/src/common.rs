@@ -44,8 +44,9 @@ pub struct Export {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceSelector {
-    /// Each of these labels with this value.
-    #[schemars(extend("maxProperties" = 16))]
+    /// Each of these labels with this value. At least one.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    #[schemars(extend("additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub match_labels: BTreeMap<String, String>,
 }
 

@@ -94,6 +94,15 @@ fn clean(schema: &mut Value) {
             if let Some(Value::Array(values)) = map.get_mut("enum") {
                 values.retain(|v| !v.is_null());
             }
+            for bound in ["minimum", "maximum"] {
+                // schemars writes 1 as 1.0.
+                if let Some(Value::Number(number)) = map.get_mut(bound)
+                    && let Some(Ok(whole)) =
+                        number.to_string().strip_suffix(".0").map(str::parse::<i64>)
+                {
+                    *number = whole.into();
+                }
+            }
             map.values_mut().for_each(clean);
         }
         Value::Array(items) => items.iter_mut().for_each(clean),

@@ -43,14 +43,20 @@ pub struct Rule {
     pub relaxed_in_dev: bool,
 }
 
-/// Header names that may hold a credential or that belong to the connection, in lower case.
-pub const FORBIDDEN_HEADERS: &[&str] = &[
+/// Headers that hold a credential, in lower case.
+pub const CREDENTIAL_HEADERS: &[&str] = &[
     "authorization",
     "proxy-authorization",
     "x-api-key",
     "api-key",
     "x-goog-api-key",
+    "x-amz-security-token",
+    "x-auth-token",
     "cookie",
+];
+
+/// Headers that belong to the connection or to the body, in lower case.
+pub const CONNECTION_HEADERS: &[&str] = &[
     "host",
     "content-length",
     "content-type",
@@ -58,8 +64,12 @@ pub const FORBIDDEN_HEADERS: &[&str] = &[
     "accept-encoding",
     "transfer-encoding",
     "connection",
+    "keep-alive",
+    "proxy-connection",
     "upgrade",
     "te",
+    "trailer",
+    "expect",
 ];
 
 /// Every rule of both kinds.
@@ -84,14 +94,8 @@ fn provider_target() -> Vec<Rule> {
     let relaxed = |r: Rule| Rule { relaxed_in_dev: true, ..r };
     let fixed: Vec<_> = ProviderKind::ALL.iter().filter(|p| p.default_url().is_some()).collect();
     let fixed = fixed.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
-    // Equality is cheap whatever a key's length, so both common spellings are listed; the compiler
-    // compares without case.
-    let headers = FORBIDDEN_HEADERS
-        .iter()
-        .flat_map(|name| [(*name).to_owned(), title_case(name)])
-        .map(|name| format!("'{name}'"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let connection = spellings(CONNECTION_HEADERS);
+    let headers = [spellings(CREDENTIAL_HEADERS), connection.clone()].join(", ");
     vec![
         rule(
             "endpoint-required",
@@ -120,26 +124,32 @@ fn provider_target() -> Vec<Rule> {
         rule(
             "url-form",
             ENDPOINT,
-            r"!has(self.url) || self.url.matches('^https?://[^/@?#\\s\\\\]+(/[^?#\\s\\\\]*)?$')",
-            "url must be scheme://host, a port and a path if wanted; no user, query, fragment or spaces",
+            r"!has(self.url) || self.url.matches('(?i)^https?://([a-z0-9._-]+|\\[[0-9a-f:.]+\\])(:[0-9]{1,5})?(/[^?#\\s\\\\]*)?$')",
+            "url must be https://host, then a port and a path if wanted; no user, query, fragment or spaces",
         ),
         rule(
             "url-not-cluster",
             ENDPOINT,
-            r"!has(self.url) || !self.url.matches('^https?://[^/:]*\\.(svc|cluster\\.local)\\.?(:[0-9]*)?(/|$)') && !self.url.matches('^https?://[^/:]*\\.svc\\.')",
+            r"!has(self.url) || !self.url.matches('(?i)^https?://[^/:]*\\.(svc|cluster\\.local)\\.?(:|/|$)')",
             "url names a Service of the cluster: use service {name, port} instead",
         ),
         relaxed(rule(
             "url-not-loopback",
             ENDPOINT,
-            r"!has(self.url) || !self.url.matches('^[a-zA-Z]+://([lL][oO][cC][aA][lL][hH][oO][sS][tT]|[^/:]*\\.[lL][oO][cC][aA][lL][hH][oO][sS][tT]|127\\.[^/:]*|0[xX]?[0-9a-fA-F.]*|[0-9]+|\\[::1?\\]|\\[::[fF]{4}:[^\\]]*\\])\\.?(:|/|$)')",
-            "url names this machine or a disguised address; use a DNS name, or service for a server in the cluster",
+            r"!has(self.url) || !self.url.matches('(?i)^https?://(localhost|[^/:]*\\.localhost|127\\.[^/:]*|0\\.[^/:]*|\\[[0:]+1?\\]|\\[[0:]*:ffff:[^\\]]*\\])\\.?(:|/|$)')",
+            "url names the router itself: write the provider's DNS name, or use service for a server in the cluster",
         )),
+        rule(
+            "url-not-disguised",
+            ENDPOINT,
+            r"!has(self.url) || !self.url.matches('(?i)^https?://([^/:]*\\.)?(0x[0-9a-f]*|[0-9]+)\\.?(:|/|$)') || self.url.matches('(?i)^https?://((0|[1-9][0-9]{0,2})\\.){3}(0|[1-9][0-9]{0,2})(:|/|$)')",
+            "url has a number for a host: write an IPv4 address as four decimal numbers, or a DNS name",
+        ),
         rule(
             "url-not-link-local",
             ENDPOINT,
-            r"!has(self.url) || !self.url.matches('^[a-zA-Z]+://(169\\.254\\.[^/:]*|100\\.100\\.100\\.200|metadata(\\.google\\.internal)?|\\[[fF][eE]80:[^\\]]*\\]|\\[[fF][dD]00:[eE][cC]2:[^\\]]*\\])\\.?(:|/|$)')",
-            "url names a link-local or metadata address, which is never a provider",
+            r"!has(self.url) || !self.url.matches('(?i)^https?://(169\\.254\\.[^/:]*|100\\.100\\.100\\.200|168\\.63\\.129\\.16|192\\.0\\.0\\.192|metadata|metadata\\.google\\.internal|metadata\\.goog|instance-data|\\[fe[89ab][0-9a-f]:[^\\]]*\\]|\\[fd00:0?ec2:[^\\]]*\\])\\.?(:|/|$)')",
+            "url names a link-local or metadata address, which is never a provider: write the provider's own",
         ),
         rule(
             "auth-secret-required",
@@ -158,6 +168,12 @@ fn provider_target() -> Vec<Rule> {
             AUTH,
             "(self.type == 'Header') == has(self.header)",
             "header is required with type: Header, and only with it",
+        ),
+        rule(
+            "auth-header-name",
+            &["spec", "auth", "header"],
+            &format!("!(self.name in [{connection}])"),
+            "this header belongs to the connection: name the one in which the provider wants its key",
         ),
         rule(
             "ejection-order",
@@ -232,13 +248,13 @@ fn model_alias() -> Vec<Rule> {
         rule(
             "namespace-with-alias",
             ENTRY,
-            "!has(self.namespace) || has(self.alias)",
+            "!has(self.__namespace__) || has(self.alias)",
             "namespace belongs to alias: write a provider's namespace in providers",
         ),
         rule(
             "providers-unique",
             ENTRY,
-            "!has(self.providers) || self.providers.all(x, self.providers.exists_one(y, x.name == y.name && (has(x.namespace) ? x.namespace : '') == (has(y.namespace) ? y.namespace : '')))",
+            "!has(self.providers) || self.providers.all(x, self.providers.exists_one(y, x.name == y.name && (has(x.__namespace__) ? x.__namespace__ : '') == (has(y.__namespace__) ? y.__namespace__ : '')))",
             "a provider stands twice in this list",
         ),
         rule(
@@ -271,6 +287,13 @@ fn model_alias() -> Vec<Rule> {
         }
     }
     rules
+}
+
+/// These names as a list of CEL, as they are usually spelt. Equality is cheap whatever a key's
+/// length, while lowering its case exceeds the cost limit; the compiler compares without case.
+fn spellings(names: &[&str]) -> String {
+    let quoted = names.iter().flat_map(|name| [(*name).to_owned(), title_case(name)]);
+    quoted.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// `x-api-key` as `X-Api-Key`.

@@ -13,6 +13,9 @@ use crate::{
     duration::PATTERN,
 };
 
+/// What a header's value may be: visible ASCII, with spaces inside.
+const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";
+
 /// What to reach, how, and what it serves.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -42,9 +45,10 @@ pub struct ProviderTargetSpec {
     pub endpoint: Option<Endpoint>,
     /// How requests are authenticated.
     pub auth: Auth,
-    /// Headers that every request carries. Never credentials: those are `auth`.
+    /// Headers that every request carries. Never credentials: those are `auth`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("additionalProperties" = {"type": "string", "maxLength": 4096, "pattern": VISIBLE}))]
     pub headers: Option<BTreeMap<String, String>>,
     /// The models that it serves.
     #[schemars(length(min = 1, max = 256))]
@@ -97,8 +101,8 @@ pub struct Service {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// A ConfigMap's key that holds the certificate authorities (PEM) to trust, instead of the
-    /// public ones.
+    /// A ConfigMap's key that holds the certificate authorities (PEM) to trust. Default: the public
+    /// ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle_ref: Option<KeyRef>,
     /// The name that the certificate must have. Default: the host of the endpoint.
@@ -127,7 +131,7 @@ pub struct Auth {
 #[serde(rename_all = "camelCase")]
 pub struct AuthHeader {
     /// Its name, such as api-key.
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9-]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-]+$"))]
     pub name: String,
 }
 

@@ -1,0 +1,92 @@
+//! Reads `tests/corpus/cel`: for every CEL rule, documents that it accepts and documents that it
+//! refuses. Included by the tests that run them offline and by those that ask real API servers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use api::rules::{self, Kind, Rule};
+use serde_json::Value;
+
+/// A document, or a stored one and what is to replace it.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// The object that is there, under a rule on changes.
+    pub(crate) old: Option<Value>,
+    /// The object that is written.
+    pub(crate) new: Value,
+}
+
+/// A rule with its documents.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    pub(crate) rule: Rule,
+    pub(crate) valid: Vec<Case>,
+    pub(crate) invalid: Vec<Case>,
+}
+
+/// All rules with their documents; fails where a rule has none, or documents have no rule.
+pub(crate) fn read() -> Vec<Documents> {
+    let bases = file("base.yaml");
+    let mut found = BTreeMap::new();
+    for (kind, name) in
+        [(Kind::ProviderTarget, "provider-target.yaml"), (Kind::ModelAlias, "model-alias.yaml")]
+    {
+        for item in file(name).as_array().unwrap() {
+            let cases = |member: &str| -> Vec<Case> {
+                let cases = item[member].as_array().unwrap_or_else(|| panic!("{item}: {member}"));
+                assert!(!cases.is_empty(), "{}: {member} is empty", item["rule"]);
+                cases.iter().map(|patch| case(&bases[kind.name()], patch)).collect()
+            };
+            let id = item["rule"].as_str().unwrap().to_owned();
+            let before = found.insert(id, (kind, cases("valid"), cases("invalid")));
+            assert!(before.is_none(), "{} stands twice in {name}", item["rule"]);
+        }
+    }
+    let documents = rules::all().into_iter().map(|rule| {
+        let Some((kind, valid, invalid)) = found.remove(&rule.id) else {
+            panic!("tests/corpus/cel has no documents for the rule {}", rule.id);
+        };
+        assert_eq!(kind, rule.kind, "{} stands in the other kind's file", rule.id);
+        Documents { rule, valid, invalid }
+    });
+    let documents = documents.collect();
+    assert!(found.is_empty(), "there is no such rule: {:?}", found.keys());
+    documents
+}
+
+fn case(base: &Value, patch: &Value) -> Case {
+    let apply = |patch: &Value| {
+        let mut object = base.clone();
+        merge(&mut object, patch);
+        object
+    };
+    match patch.get("new") {
+        Some(new) => Case { old: Some(apply(&patch["old"])), new: apply(new) },
+        None => Case { old: None, new: apply(patch) },
+    }
+}
+
+/// RFC 7396.
+fn merge(object: &mut Value, patch: &Value) {
+    let Value::Object(members) = patch else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = Value::Object(serde_json::Map::new());
+    }
+    for (name, patch) in members {
+        if patch.is_null() {
+            object.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut object[name.as_str()], patch);
+        }
+    }
+}
+
+fn file(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let path = path.map(|root| root.join("tests/corpus/cel").join(name)).find(|path| path.exists());
+    let text = std::fs::read_to_string(path.expect("the corpus is in this project")).unwrap();
+    serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}

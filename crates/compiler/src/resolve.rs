@@ -1,0 +1,192 @@
+//! From objects to what they mean: references looked up, defaults applied, rules checked. Never an
+//! early error: whatever an object holds, it resolves to something, with what is wrong beside it,
+//! and no other object suffers.
+
+mod alias;
+mod auth;
+mod candidate;
+mod endpoint;
+mod export;
+mod host;
+mod lineup;
+mod names;
+mod nesting;
+mod problems;
+mod target;
+
+use std::collections::BTreeMap;
+
+use api::Reason;
+use routing::{
+    ObjectId,
+    snapshot::{CompiledFallback, CompiledTimeouts, Exported, Visibility},
+};
+
+use self::{
+    alias::{AliasSpec, What},
+    candidate::Cx,
+    names::{Claim, Names},
+    nesting::{Edges, Nesting},
+};
+pub(crate) use self::{
+    candidate::Problem,
+    lineup::{EntryState, Lineup},
+    target::ResolvedTarget,
+};
+use crate::world::World;
+
+/// Everything, resolved.
+pub(crate) struct Resolved<'a> {
+    pub(crate) targets: BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
+    pub(crate) aliases: BTreeMap<&'a ObjectId, ResolvedAlias<'a>>,
+}
+
+/// An alias and everything that is known of it.
+#[derive(Debug)]
+pub(crate) struct ResolvedAlias<'a> {
+    /// What callers write, where that is a name at all.
+    pub(crate) model: Option<&'a str>,
+    /// Who may use it.
+    pub(crate) export: Exported,
+    /// Why it is exported to fewer than was asked for.
+    pub(crate) export_fault: Option<(Reason, String)>,
+    /// What stands beside the lineup; `None` where the spec makes no sense.
+    pub(crate) options: Option<Options>,
+    /// Its entries, resolved, or why it is not accepted.
+    pub(crate) lineup: Result<Lineup, Refusal>,
+    /// The older exported alias that serves in its place in some namespaces.
+    pub(crate) shadowed_by: Option<&'a ObjectId>,
+}
+
+/// Why an alias is not accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+/// What stands beside the lineup.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) visibility: Visibility,
+    pub(crate) fallback: CompiledFallback,
+    pub(crate) timeouts: CompiledTimeouts,
+}
+
+/// Resolves everything.
+pub(crate) fn resolve(world: &World) -> Resolved<'_> {
+    let targets: BTreeMap<&ObjectId, ResolvedTarget<'_>> = world
+        .targets
+        .iter()
+        .map(|(id, stored)| (id, ResolvedTarget::of(world, id, &stored.object.spec)))
+        .collect();
+    let aliases = aliases(world, &targets);
+    Resolved { targets, aliases }
+}
+
+fn aliases<'a>(
+    world: &'a World,
+    targets: &BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
+) -> BTreeMap<&'a ObjectId, ResolvedAlias<'a>> {
+    let mut specs: BTreeMap<&ObjectId, AliasSpec<'_>> = BTreeMap::new();
+    let mut invalid: BTreeMap<&ObjectId, String> = BTreeMap::new();
+    let mut exports = BTreeMap::new();
+    for (id, stored) in &world.aliases {
+        let spec = &stored.object.spec;
+        exports.insert(id, export::resolve(world, id, spec.export.as_ref()));
+        match alias::check(id, spec) {
+            Ok(checked) => {
+                specs.insert(id, checked);
+            }
+            Err(message) => {
+                invalid.insert(id, message);
+            }
+        }
+    }
+    let names = Names::of(world.aliases.iter().filter_map(|(id, stored)| {
+        let spec = &stored.object.spec;
+        Some(Claim {
+            id,
+            model: alias::effective_model(id, spec)?,
+            created: stored.created,
+            export: &exports.get(id)?.0,
+            public: spec.visibility.unwrap_or_default() == Visibility::Public,
+        })
+    }));
+    let edges: Edges<'_> = specs.iter().map(|(id, spec)| (*id, nested(world, spec))).collect();
+    let nesting = Nesting::of(&edges);
+
+    // Those that no lineup helps come first, so that whoever nests them finds them refused.
+    let mut cx = Cx::new(world, targets);
+    let mut exports_left = exports.clone();
+    let mut add = |cx: &mut Cx<'_, 'a>, id: &'a ObjectId, lineup: Result<Lineup, Refusal>| {
+        let (export, export_fault) = exports_left.remove(id).unwrap_or_default();
+        let model = world.aliases.get(id).and_then(|s| alias::effective_model(id, &s.object.spec));
+        let options = specs.get(id).map(|spec| Options {
+            visibility: spec.visibility,
+            fallback: spec.fallback.clone(),
+            timeouts: spec.timeouts,
+        });
+        let shadowed_by = names.shadowed.get(id).copied();
+        let alias = ResolvedAlias { model, export, export_fault, options, lineup, shadowed_by };
+        cx.aliases.insert(id, alias);
+    };
+    for id in world.aliases.keys() {
+        if let Some(refusal) = refusal(id, &invalid, &names, &nesting) {
+            add(&mut cx, id, Err(refusal));
+        }
+    }
+    for id in nesting.order.iter().copied() {
+        if let Some(spec) = specs.get(id)
+            && !cx.aliases.contains_key(id)
+        {
+            let lineup = Lineup::of(&cx, &id.namespace, spec);
+            add(&mut cx, id, lineup);
+        }
+    }
+    cx.aliases
+}
+
+/// The aliases that this one nests and that are there.
+fn nested<'a>(world: &'a World, spec: &AliasSpec<'_>) -> Vec<&'a ObjectId> {
+    let ids = spec.entries.iter().filter_map(|entry| match &entry.what {
+        What::Alias(id) => world.aliases.get_key_value(id).map(|(id, _)| id),
+        What::Model { .. } => None,
+    });
+    ids.collect()
+}
+
+/// Why the alias is not accepted, whatever its entries resolve to. The name comes first: routers
+/// must not keep a form of an alias that lost it.
+fn refusal(
+    id: &ObjectId,
+    invalid: &BTreeMap<&ObjectId, String>,
+    names: &Names<'_>,
+    nesting: &Nesting<'_>,
+) -> Option<Refusal> {
+    if let Some(owner) = names.conflicts.get(id) {
+        let message = format!(
+            "spec.model is taken: ModelAlias {owner}, which is older, has the same name in this \
+             namespace; choose another name, or delete one of them"
+        );
+        return Some(Refusal { reason: Reason::NameConflict, message });
+    }
+    if let Some(message) = invalid.get(id) {
+        return Some(Refusal { reason: Reason::InvalidSpec, message: message.clone() });
+    }
+    let cycle = nesting.cycles.get(id)?;
+    let shown: Vec<String> = cycle.iter().take(5).map(ToString::to_string).collect();
+    let more = match cycle.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = if cycle.len() == 1 {
+        "spec.targets names the alias itself; remove that entry".to_owned()
+    } else {
+        format!(
+            "spec.targets: these aliases nest each other: {}{more}; break the circle",
+            shown.join(", ")
+        )
+    };
+    Some(Refusal { reason: Reason::AliasCycle, message })
+}

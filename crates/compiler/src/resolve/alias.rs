@@ -1,0 +1,221 @@
+//! A ModelAlias as it is meant: rules checked, defaults applied, references only named.
+
+use std::collections::BTreeSet;
+
+use api::{
+    ModelAliasSpec,
+    alias::{Fallback, Timeouts},
+};
+use routing::{
+    ObjectId, StrategyKind, StrategySpec,
+    outcome::Fault,
+    snapshot::{CompiledFallback, CompiledTimeouts, Visibility},
+};
+
+use super::problems::Problems;
+
+const MAX_ENTRIES: usize = 32;
+const MAX_PROVIDERS: usize = 8;
+const MAX_NAME: usize = 253;
+
+/// A spec that makes sense.
+#[derive(Debug)]
+pub(crate) struct AliasSpec<'a> {
+    pub(crate) visibility: Visibility,
+    pub(crate) strategy: &'a StrategySpec,
+    pub(crate) entries: Vec<Entry<'a>>,
+    pub(crate) fallback: CompiledFallback,
+    pub(crate) timeouts: CompiledTimeouts,
+}
+
+/// An entry.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) weight: u32,
+    pub(crate) tier: i64,
+    pub(crate) what: What<'a>,
+    /// Where it stands, such as `spec.targets[0]`.
+    pub(crate) path: String,
+}
+
+/// What an entry stands for.
+#[derive(Debug)]
+pub(crate) enum What<'a> {
+    /// A model of these targets, or, unnamed, of all that offer it.
+    Model { model: &'a str, providers: Option<Vec<ObjectId>> },
+    /// Another alias.
+    Alias(ObjectId),
+}
+
+/// What callers write, if it is a name at all.
+pub(crate) fn effective_model<'a>(id: &'a ObjectId, spec: &'a ModelAliasSpec) -> Option<&'a str> {
+    let model = spec.model.as_deref().unwrap_or(&id.name);
+    let mut problems = Problems::default();
+    problems.name(model, MAX_NAME, "spec.model");
+    (problems.message().is_none() && !model.contains('/')).then_some(model)
+}
+
+/// Checks the spec; the error is the message of `InvalidSpec`.
+pub(crate) fn check<'a>(
+    id: &'a ObjectId,
+    spec: &'a ModelAliasSpec,
+) -> Result<AliasSpec<'a>, String> {
+    let mut problems = Problems::default();
+    let model = spec.model.as_deref().unwrap_or(&id.name);
+    problems.name(model, MAX_NAME, "spec.model");
+    problems.check(!model.contains('/'), "spec.model", "must not hold a slash");
+    super::export::check(spec.export.as_ref(), &mut problems);
+    let entries = entries(id, spec, &mut problems);
+    let fallback = fallback(spec.fallback.as_ref(), &mut problems);
+    let timeouts = timeouts(spec.timeouts.as_ref(), &mut problems);
+    match problems.message() {
+        Some(message) => Err(message),
+        None => Ok(AliasSpec {
+            visibility: spec.visibility.unwrap_or_default(),
+            strategy: &spec.strategy,
+            entries,
+            fallback,
+            timeouts,
+        }),
+    }
+}
+
+fn entries<'a>(id: &ObjectId, spec: &'a ModelAliasSpec, problems: &mut Problems) -> Vec<Entry<'a>> {
+    let count = spec.targets.len();
+    problems.check(count > 0, "spec.targets", "is empty: name at least one model or alias");
+    problems.check(
+        count <= MAX_ENTRIES,
+        "spec.targets",
+        format!("has {count} entries, and at most {MAX_ENTRIES} are supported"),
+    );
+    let mut names = BTreeSet::new();
+    let mut entries = Vec::with_capacity(count.min(MAX_ENTRIES));
+    for (i, entry) in spec.targets.iter().take(MAX_ENTRIES).enumerate() {
+        let path = format!("spec.targets[{i}]");
+        let at = |field: &str| format!("{path}.{field}");
+        problems.name(&entry.name, 63, &at("name"));
+        problems.check(
+            names.insert(entry.name.as_str()),
+            at("name"),
+            "is the name of an earlier entry as well",
+        );
+        let weight = problems.number(entry.weight, (0, 1_000_000), 1, &at("weight"));
+        let tier = problems.number(entry.tier, (0, 31), 0, &at("tier"));
+        problems.check(
+            entry.tier.is_none() || spec.strategy.kind != StrategyKind::Priority,
+            at("tier"),
+            "has no meaning under Priority, where the list is the order; remove it",
+        );
+        if let Some(what) = what(id, entry, &path, problems) {
+            entries.push(Entry { name: &entry.name, weight, tier: tier.into(), what, path });
+        }
+    }
+    problems.check(
+        entries.is_empty() || entries.iter().any(|e| e.weight > 0),
+        "spec.targets",
+        "have the weight 0 all of them: give one a weight",
+    );
+    entries
+}
+
+fn what<'a>(
+    id: &ObjectId,
+    entry: &'a api::alias::Entry,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<What<'a>> {
+    let own = || id.namespace.to_string();
+    match (&entry.model, &entry.alias) {
+        (Some(model), None) => {
+            problems.name(model, MAX_NAME, &format!("{path}.model"));
+            problems.check(
+                entry.namespace.is_none(),
+                format!("{path}.namespace"),
+                "goes with `alias` alone; a provider has a namespace of its own",
+            );
+            let providers = entry.providers.as_ref().map(|list| {
+                let at = format!("{path}.providers");
+                problems.check(!list.is_empty(), &at, "is empty: leave it out for all that offer");
+                problems.check(
+                    list.len() <= MAX_PROVIDERS,
+                    &at,
+                    format!("has more than {MAX_PROVIDERS} items"),
+                );
+                let list = list.iter().take(MAX_PROVIDERS).enumerate();
+                list.map(|(i, provider)| {
+                    let at = format!("{path}.providers[{i}]");
+                    let namespace = provider.namespace.clone().unwrap_or_else(own);
+                    reference(namespace, &provider.name, &at, problems)
+                })
+                .collect()
+            });
+            Some(What::Model { model, providers })
+        }
+        (None, Some(alias)) => {
+            problems.check(
+                entry.providers.is_none(),
+                format!("{path}.providers"),
+                "goes with `model` alone",
+            );
+            let namespace = entry.namespace.clone().unwrap_or_else(own);
+            Some(What::Alias(reference(namespace, alias, path, problems)))
+        }
+        (Some(_), Some(_)) => {
+            problems.add(path, "has both `model` and `alias`: keep one of them");
+            None
+        }
+        (None, None) => {
+            problems.add(path, "has neither `model` nor `alias`: name one of them");
+            None
+        }
+    }
+}
+
+/// A reference, whose parts are names that an object can have.
+fn reference(namespace: String, name: &str, path: &str, problems: &mut Problems) -> ObjectId {
+    for part in [namespace.as_str(), name] {
+        problems.name(part, MAX_NAME, path);
+        problems.check(!part.contains('/'), path, "holds a slash: give name and namespace apart");
+    }
+    ObjectId::new(namespace, name)
+}
+
+fn fallback(spec: Option<&Fallback>, problems: &mut Problems) -> CompiledFallback {
+    let spec = spec.cloned().unwrap_or_default();
+    CompiledFallback {
+        max_attempts: problems.number(spec.max_attempts, (1, 64), 5, "spec.fallback.maxAttempts"),
+        retries: spec
+            .retries
+            .map(|retries| problems.number(Some(retries), (0, 3), 0, "spec.fallback.retries")),
+        outcomes: match spec.outcomes {
+            Some(named) => named.into_iter().collect(),
+            None => Fault::default_fallback(),
+        },
+    }
+}
+
+fn timeouts(spec: Option<&Timeouts>, problems: &mut Problems) -> CompiledTimeouts {
+    let spec = spec.cloned().unwrap_or_default();
+    let request = problems.duration(spec.request.as_deref(), "spec.timeouts.request");
+    let attempt = problems.duration(spec.attempt.as_deref(), "spec.timeouts.attempt");
+    let first = problems.duration(spec.first_token.as_deref(), "spec.timeouts.firstToken");
+    let idle = problems.duration(spec.stream_idle.as_deref(), "spec.timeouts.streamIdle");
+    let request_ms = request.unwrap_or(600_000);
+    problems.check(
+        first.is_none_or(|first| first <= request_ms),
+        "spec.timeouts.firstToken",
+        "is longer than `request`, and so would never be reached",
+    );
+    problems.check(
+        attempt.is_none_or(|attempt| attempt <= request_ms),
+        "spec.timeouts.attempt",
+        "is longer than `request`, and so would never be reached",
+    );
+    CompiledTimeouts {
+        request_ms,
+        first_token_ms: first.unwrap_or(60_000).min(request_ms),
+        attempt_ms: attempt,
+        stream_idle_ms: idle.unwrap_or(60_000),
+    }
+}

@@ -1,0 +1,123 @@
+//! How a target is authenticated, and the Secret's value that it takes.
+
+use api::{
+    Reason,
+    rules::{CONNECTION_HEADERS, CREDENTIAL_HEADERS},
+    target::Auth,
+};
+use routing::{AuthKind, ObjectId, snapshot::CompiledAuth};
+
+use super::{host, problems::Problems, target::Fault};
+use crate::{
+    credential::{self, CredentialState},
+    text::{quote, quote_id},
+    world::World,
+};
+
+/// Checks what one object can decide.
+pub(super) fn check(auth: &Auth, problems: &mut Problems) -> CompiledAuth {
+    let needs_key = auth.kind != AuthKind::None;
+    problems.check(
+        needs_key == auth.secret_ref.is_some(),
+        "spec.auth.secretRef",
+        if needs_key {
+            "is missing: name the Secret and its key that hold the credential"
+        } else {
+            "goes with a credential alone: remove it, or choose another `type`"
+        },
+    );
+    if let Some(secret) = &auth.secret_ref {
+        problems.name(&secret.name, 253, "spec.auth.secretRef.name");
+        problems.name(&secret.key, 253, "spec.auth.secretRef.key");
+    }
+    problems.check(
+        (auth.kind == AuthKind::Header) == auth.header.is_some(),
+        "spec.auth.header",
+        "goes with `type: Header`, and only with it",
+    );
+    let header = auth.header.as_ref().map(|header| header.name.to_ascii_lowercase());
+    if let Some(name) = &header {
+        let fine =
+            is_token(name) && name.len() <= 128 && !CONNECTION_HEADERS.contains(&name.as_str());
+        problems.check(fine, "spec.auth.header.name", "is no header that can carry a key");
+    }
+    CompiledAuth { kind: auth.kind, header }
+}
+
+/// A header's name that routers can write, in lower case.
+pub(super) fn is_token(name: &str) -> bool {
+    let fine =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.len() <= 256 && name.bytes().all(fine)
+}
+
+/// A header, in lower case, that may not be set as a static one.
+pub(super) fn is_reserved(name: &str) -> bool {
+    CREDENTIAL_HEADERS.contains(&name) || CONNECTION_HEADERS.contains(&name)
+}
+
+/// Reads the credential. `host` is where it would be sent, if that is known.
+pub(super) fn credential(
+    world: &World,
+    id: &ObjectId,
+    auth: &Auth,
+    host: Option<&str>,
+    faults: &mut Vec<Fault>,
+) -> Option<CredentialState> {
+    const PATH: &str = "spec.auth.secretRef";
+    if auth.kind == AuthKind::None {
+        return Some(CredentialState::Absent);
+    }
+    let wanted = auth.secret_ref.as_ref()?;
+    let name = ObjectId::new(id.namespace.clone(), wanted.name.as_str());
+    if world.unknown_secrets.contains(&name) {
+        faults.push(Fault::unknown(Reason::SecretNotFound, PATH, "Secret", &name));
+        return None;
+    }
+    let Some(secret) = world.secrets.get(&name) else {
+        faults.push(Fault::new(
+            Reason::SecretNotFound,
+            PATH,
+            format!("there is no Secret {}; create it", quote_id(&name)),
+        ));
+        return Some(CredentialState::Absent);
+    };
+    let key = quote(&wanted.key);
+    let Some(value) = secret.data.get(&wanted.key) else {
+        faults.push(Fault::new(
+            Reason::SecretKeyNotFound,
+            PATH,
+            format!("Secret {name} has no key {key}; add it, or correct the key"),
+        ));
+        return Some(CredentialState::Absent);
+    };
+    if let Some(allowed) = &secret.allowed_hosts {
+        // Where the host is not known, nothing is sent anywhere new.
+        let host = host?;
+        if !host::is_allowed(allowed, host) {
+            faults.push(Fault::new(
+                Reason::HostNotAllowed,
+                PATH,
+                format!(
+                    "Secret {name} may not be sent to {host}: its annotation \
+                     moniker.dev/allowed-hosts does not name that host"
+                ),
+            ));
+            return Some(CredentialState::Absent);
+        }
+    }
+    match credential::parse(value) {
+        Ok(material) => Some(CredentialState::Present { version: secret.version, material }),
+        Err(what) => {
+            faults.push(Fault::new(
+                Reason::SecretInvalid,
+                PATH,
+                format!(
+                    "key {key} of Secret {name} {what}; correct it, and the last good \
+                         credential goes on for 10 minutes"
+                ),
+            ));
+            Some(CredentialState::Invalid { version: secret.version })
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Looks up what an entry names, and says of each whether it may be used: it is there, its owner
+//! exports it, it offers the model, and nothing is wrong with it.
+
+use std::collections::BTreeMap;
+
+use api::{Reason, condition::Class};
+use routing::ObjectId;
+
+use super::{ResolvedAlias, lineup::Lineup, target::ResolvedTarget};
+use crate::{
+    text::{quote, quote_id},
+    world::{Kind, World},
+};
+
+/// Why something that an entry names is not used.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    /// Where the reference stands.
+    pub(crate) path: String,
+    /// Routers may go on with what they have: nothing was taken away on purpose.
+    pub(crate) keeps: bool,
+    /// The alias may use it, once the rest is mended.
+    pub(crate) permitted: bool,
+    /// Whether waiting may mend it.
+    pub(crate) class: Class,
+}
+
+impl Problem {
+    /// As an alias that nests `id` tells it.
+    pub(crate) fn seen_through(&self, id: &ObjectId, path: &str) -> Self {
+        let message = format!("in ModelAlias {id}: {}", self.message);
+        Self { message, path: path.to_owned(), ..self.clone() }
+    }
+}
+
+/// What is to be done with a candidate.
+#[derive(Debug)]
+pub(crate) enum Judged {
+    /// It resolved; usable unless it is cordoned.
+    Good { usable: bool },
+    /// It did not, and routers go on with its last good form or credential.
+    Kept(Problem),
+    /// It is left out.
+    Out(Problem),
+}
+
+/// Everything that entries are looked up in.
+pub(crate) struct Cx<'t, 'a> {
+    pub(crate) world: &'a World,
+    pub(crate) targets: &'t BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
+    /// The targets that offer a model, by namespace and model, in order of name.
+    offers: BTreeMap<(&'a str, &'a str), Vec<ObjectId>>,
+    /// The aliases that are resolved so far.
+    pub(crate) aliases: BTreeMap<&'a ObjectId, ResolvedAlias<'a>>,
+}
+
+impl<'t, 'a> Cx<'t, 'a> {
+    pub(crate) fn new(
+        world: &'a World,
+        targets: &'t BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
+    ) -> Self {
+        let mut offers: BTreeMap<(&str, &str), Vec<ObjectId>> = BTreeMap::new();
+        for (id, target) in targets {
+            for model in &target.offers {
+                offers.entry((&*id.namespace, *model)).or_default().push((*id).clone());
+            }
+        }
+        Self { world, targets, offers, aliases: BTreeMap::new() }
+    }
+
+    /// The targets of this namespace that offer the model, by name.
+    pub(crate) fn offering(&self, namespace: &str, model: &str) -> Vec<ObjectId> {
+        self.offers.get(&(namespace, model)).cloned().unwrap_or_default()
+    }
+
+    /// The problem of an entry without providers that nothing offers.
+    pub(crate) fn nobody_offers(&self, namespace: &str, model: &str, path: &str) -> Problem {
+        Problem {
+            reason: Reason::TargetNotFound,
+            message: format!(
+                "no ProviderTarget of namespace {namespace} offers the model {}; add it to one, or \
+                 name `providers` with their namespace",
+                quote(model)
+            ),
+            path: path.to_owned(),
+            keeps: true,
+            permitted: true,
+            class: Reason::TargetNotFound.class(),
+        }
+    }
+
+    /// Judges a target as a provider of the model for aliases of `namespace`.
+    pub(crate) fn judge(
+        &self,
+        namespace: &str,
+        id: &ObjectId,
+        model: &str,
+        path: &dyn Fn() -> String,
+    ) -> Judged {
+        let problem = |reason, keeps, permitted, message| Problem {
+            reason,
+            message,
+            path: path(),
+            keeps,
+            permitted,
+            class: Reason::class(reason),
+        };
+        let name = || quote_id(id);
+        let Some(target) = self.targets.get(id) else {
+            if self.world.undecodable.contains_key(&(Kind::Target, id.clone())) {
+                // Whom it is exported to cannot be read, so that no other namespace may use it.
+                let own = *id.namespace == *namespace;
+                let message = format!("ProviderTarget {} cannot be read; see its status", name());
+                let problem = problem(Reason::InvalidSpec, true, own, message);
+                return if own { Judged::Kept(problem) } else { Judged::Out(problem) };
+            }
+            let message =
+                format!("there is no ProviderTarget {}; create it, or correct the name", name());
+            return Judged::Out(problem(Reason::TargetNotFound, true, true, message));
+        };
+        if !target.export.admits(&id.namespace, namespace) {
+            let message = format!(
+                "ProviderTarget {} is not exported to namespace {namespace}; its spec.export must \
+                 admit it",
+                name()
+            );
+            return Judged::Out(problem(Reason::RefNotPermitted, false, false, message));
+        }
+        if !target.offers.contains(model) {
+            let message = format!(
+                "ProviderTarget {} does not offer the model {}; add it to its spec.models, or \
+                 correct the name",
+                name(),
+                quote(model)
+            );
+            return Judged::Out(problem(Reason::ModelNotOffered, true, true, message));
+        }
+        let fault = target.faults.iter().find(|f| !f.keeps()).or_else(|| target.faults.first());
+        let Some(fault) = fault else { return Judged::Good { usable: !target.cordoned } };
+        let message = if fault.reason == Reason::InvalidSpec {
+            format!("ProviderTarget {} is not accepted; see its status", name())
+        } else {
+            format!("ProviderTarget {}: {}", name(), fault.message)
+        };
+        let problem = problem(fault.reason, fault.keeps(), true, message);
+        if fault.keeps() { Judged::Kept(problem) } else { Judged::Out(problem) }
+    }
+
+    /// The lineup of an alias that an alias of `namespace` nests.
+    pub(crate) fn nested(
+        &self,
+        namespace: &str,
+        id: &ObjectId,
+        path: &str,
+    ) -> Result<&Lineup, Problem> {
+        let problem = |reason, keeps, message| Problem {
+            reason,
+            message,
+            path: path.to_owned(),
+            keeps,
+            permitted: keeps,
+            class: Reason::class(reason),
+        };
+        let name = quote_id(id);
+        let refused = |reason| {
+            let message = format!("ModelAlias {name} is not accepted ({reason}); see its status");
+            problem(reason, true, message)
+        };
+        let Some(alias) = self.aliases.get(id) else {
+            if self.world.undecodable.contains_key(&(Kind::Alias, id.clone())) {
+                return Err(refused(Reason::InvalidSpec));
+            }
+            let message = format!("there is no ModelAlias {name}; create it, or correct the name");
+            return Err(problem(Reason::TargetNotFound, true, message));
+        };
+        if !alias.export.admits(&id.namespace, namespace) {
+            let message = format!(
+                "ModelAlias {name} is not exported to namespace {namespace}; its spec.export must \
+                 admit it"
+            );
+            return Err(problem(Reason::RefNotPermitted, false, message));
+        }
+        alias.lineup.as_ref().map_err(|refusal| refused(refusal.reason))
+    }
+}

@@ -1,0 +1,341 @@
+//! From the entries of an alias to its candidates: every reference is looked up, what cannot be
+//! used is left out and named, nested aliases are inlined as blocks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{Reason, condition::Class};
+use routing::{
+    CandidateIx, ObjectId, StrategyKind,
+    snapshot::{CompiledCandidate, CompiledEntry, CompiledLineup, MAX_CANDIDATES, Members},
+};
+
+use super::{
+    Refusal,
+    alias::{AliasSpec, Entry, What},
+    candidate::{Cx, Judged, Problem},
+};
+
+/// How deep aliases may nest.
+const MAX_DEPTH: usize = 4;
+/// How often candidates may stand in a lineup, repeated ones counted: aliases that nest the same
+/// aliases over and over would grow without bound while their candidates stay few.
+const MAX_PLACES: usize = 1024;
+
+/// An alias's entries, resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Lineup {
+    /// The candidates that routers are told of.
+    pub(crate) candidates: Vec<CompiledCandidate>,
+    /// Their order. Without candidates it has no tiers.
+    pub(crate) compiled: CompiledLineup,
+    /// Every entry with what became of it.
+    pub(crate) entries: Vec<EntryState>,
+    /// The targets that it may use, whether or not they work now.
+    pub(crate) uses: BTreeSet<ObjectId>,
+    /// Nothing is there, so routers keep what they have instead.
+    pub(crate) nothing_found: Option<Problem>,
+    depth: usize,
+    places: usize,
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryState {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its candidates, those that are left out too.
+    pub(crate) candidates: Vec<CandidateState>,
+    /// What is wrong with the entry as a whole.
+    pub(crate) problem: Option<Problem>,
+}
+
+impl EntryState {
+    /// Whether a request can be sent to one of its candidates.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.candidates.iter().any(|c| c.usable)
+    }
+
+    /// Everything that is wrong with it.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problem.iter().chain(self.candidates.iter().filter_map(|c| c.problem.as_ref()))
+    }
+}
+
+/// What became of a candidate.
+#[derive(Clone, Debug)]
+pub(crate) struct CandidateState {
+    /// The target.
+    pub(crate) target: ObjectId,
+    /// A request can be sent to it: it resolved and is not cordoned.
+    pub(crate) usable: bool,
+    /// Why it did not resolve.
+    pub(crate) problem: Option<Problem>,
+}
+
+impl Lineup {
+    /// Resolves the entries of `spec`, an alias in `namespace`. What it nests is resolved already.
+    pub(crate) fn of(
+        cx: &Cx<'_, '_>,
+        namespace: &str,
+        spec: &AliasSpec<'_>,
+    ) -> Result<Self, Refusal> {
+        let mut builder = Builder { cx, namespace, pool: Pool::default(), depth: 0, places: 0 };
+        let (mut uses, mut states) = (BTreeSet::new(), Vec::with_capacity(spec.entries.len()));
+        let mut tiers: BTreeMap<i64, Vec<CompiledEntry>> = BTreeMap::new();
+        for entry in &spec.entries {
+            let (state, members) = match &entry.what {
+                What::Model { model, providers } => {
+                    builder.model(entry, model, providers.as_deref(), &mut uses)
+                }
+                What::Alias(id) => builder.alias(entry, id, &mut uses),
+            };
+            states.push(state);
+            if let Some(members) = members {
+                let name = entry.name.to_owned();
+                // Under Priority the list is the order, and there is one tier.
+                let tier =
+                    if spec.strategy.kind == StrategyKind::Priority { 0 } else { entry.tier };
+                tiers.entry(tier).or_default().push(CompiledEntry {
+                    name,
+                    weight: entry.weight,
+                    members,
+                });
+            }
+        }
+        let compiled = CompiledLineup {
+            strategy: spec.strategy.clone(),
+            tiers: tiers.into_values().collect(),
+        };
+        builder.check()?;
+        let nothing_found = nothing_found(&compiled, &states);
+        let Builder { pool, depth, places, .. } = builder;
+        let candidates = pool.candidates;
+        Ok(Self { candidates, compiled, entries: states, uses, nothing_found, depth, places })
+    }
+
+    /// Whether waiting may mend that nothing is usable: not if every cause is there to stay. What
+    /// is cordoned is a cause that is not.
+    pub(crate) fn class(&self) -> Class {
+        let cordoned = |c: &CandidateState| !c.usable && c.problem.is_none();
+        let lasting = self.problems().all(|problem| problem.class == Class::Permanent)
+            && !self.entries.iter().flat_map(|entry| &entry.candidates).any(cordoned);
+        if lasting { Class::Permanent } else { Class::Waiting }
+    }
+
+    /// Everything that is wrong with any entry.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.entries.iter().flat_map(EntryState::problems)
+    }
+}
+
+/// No entry resolves, and all that is wrong is that nothing is there: what routers have goes on,
+/// for an object that was deleted or renamed by mistake must not take the alias with it.
+fn nothing_found(lineup: &CompiledLineup, states: &[EntryState]) -> Option<Problem> {
+    if !lineup.tiers.is_empty() {
+        return None;
+    }
+    let mut problems = states.iter().flat_map(EntryState::problems);
+    let first = problems.next()?;
+    (first.keeps && problems.all(|p| p.keeps)).then(|| first.clone())
+}
+
+struct Builder<'a> {
+    cx: &'a Cx<'a, 'a>,
+    namespace: &'a str,
+    pool: Pool,
+    depth: usize,
+    places: usize,
+}
+
+impl Builder<'_> {
+    fn model(
+        &mut self,
+        entry: &Entry<'_>,
+        model: &str,
+        providers: Option<&[ObjectId]>,
+        uses: &mut BTreeSet<ObjectId>,
+    ) -> (EntryState, Option<Members>) {
+        let mut state =
+            EntryState { name: entry.name.to_owned(), candidates: Vec::new(), problem: None };
+        let offering;
+        let providers = match providers {
+            Some(listed) => listed,
+            None => {
+                offering = self.cx.offering(self.namespace, model);
+                if offering.is_empty() {
+                    state.problem = Some(self.cx.nobody_offers(self.namespace, model, &entry.path));
+                }
+                &offering
+            }
+        };
+        let mut members = Vec::with_capacity(providers.len());
+        for (i, target) in providers.iter().enumerate() {
+            if state.candidates.iter().any(|c| c.target == *target) {
+                continue;
+            }
+            let path = || format!("{}.providers[{i}]", entry.path);
+            let (problem, kept, usable) = match self.cx.judge(self.namespace, target, model, &path)
+            {
+                Judged::Good { usable } => (None, true, usable),
+                Judged::Kept(problem) => (Some(problem), true, false),
+                Judged::Out(problem) => (Some(problem), false, false),
+            };
+            if kept || problem.as_ref().is_some_and(|p| p.permitted) {
+                uses.insert(target.clone());
+            }
+            if kept {
+                members.push(self.pool.add(entry.name, target, model));
+                self.places += 1;
+            }
+            state.candidates.push(CandidateState { target: target.clone(), usable, problem });
+        }
+        (state, (!members.is_empty()).then_some(Members::Candidates(members)))
+    }
+
+    fn alias(
+        &mut self,
+        entry: &Entry<'_>,
+        id: &ObjectId,
+        uses: &mut BTreeSet<ObjectId>,
+    ) -> (EntryState, Option<Members>) {
+        let mut state =
+            EntryState { name: entry.name.to_owned(), candidates: Vec::new(), problem: None };
+        let nested = match self.cx.nested(self.namespace, id, &entry.path) {
+            Ok(nested) => nested,
+            Err(problem) => {
+                state.problem = Some(problem);
+                return (state, None);
+            }
+        };
+        self.depth = self.depth.max(nested.depth + 1);
+        self.places = self.places.saturating_add(nested.places);
+        uses.extend(nested.uses.iter().cloned());
+        state.candidates = seen_through(nested, id, &entry.path);
+        if nested.candidates.is_empty() {
+            state.problem = why_empty(nested, id, &entry.path, &state.candidates);
+            return (state, None);
+        }
+        if self.places > MAX_PLACES {
+            // It is refused; what it would grow to is not built.
+            return (state, None);
+        }
+        let map: Vec<CandidateIx> = nested
+            .candidates
+            .iter()
+            .map(|c| self.pool.add(&format!("{}/{}", entry.name, c.entry), &c.target, &c.model))
+            .collect();
+        let lineup = Box::new(remap(&nested.compiled, &map));
+        (state, Some(Members::Alias { id: id.clone(), lineup }))
+    }
+
+    /// Refuses an alias that is impossible as a whole.
+    fn check(&self) -> Result<(), Refusal> {
+        let refusal = |reason, message| Err(Refusal { reason, message });
+        if self.depth > MAX_DEPTH {
+            let message = format!(
+                "spec.targets nests aliases {} deep, and at most {MAX_DEPTH} is supported; name \
+                 the targets themselves",
+                self.depth
+            );
+            return refusal(Reason::AliasCycle, message);
+        }
+        let count = self.pool.candidates.len();
+        if count > MAX_CANDIDATES {
+            let message = format!(
+                "spec.targets has {count} candidates with all that it nests, and at most \
+                 {MAX_CANDIDATES} are supported; remove some entries or providers"
+            );
+            return refusal(Reason::TooManyCandidates, message);
+        }
+        if self.places > MAX_PLACES {
+            let message = format!(
+                "spec.targets nests the same candidates over and over, more than {MAX_PLACES} \
+                 times in all; nest each alias once"
+            );
+            return refusal(Reason::TooManyCandidates, message);
+        }
+        Ok(())
+    }
+}
+
+/// The candidates so far. One that stands already keeps its first place in every ranking.
+#[derive(Default)]
+struct Pool {
+    candidates: Vec<CompiledCandidate>,
+    index: BTreeMap<(ObjectId, String), CandidateIx>,
+}
+
+impl Pool {
+    fn add(&mut self, entry: &str, target: &ObjectId, model: &str) -> CandidateIx {
+        *self.index.entry((target.clone(), model.to_owned())).or_insert_with(|| {
+            // Beyond 64 the alias is refused and no index is used.
+            let ix = CandidateIx(u8::try_from(self.candidates.len()).unwrap_or(u8::MAX));
+            self.candidates.push(CompiledCandidate {
+                entry: entry.to_owned(),
+                target: target.clone(),
+                model: model.to_owned(),
+            });
+            ix
+        })
+    }
+}
+
+/// The candidates of a nested alias, each target once, as the outer alias tells them.
+fn seen_through(nested: &Lineup, id: &ObjectId, path: &str) -> Vec<CandidateState> {
+    let mut seen = BTreeSet::new();
+    let mut broken = 0;
+    let candidates = nested.entries.iter().flat_map(|entry| &entry.candidates);
+    let told = candidates.filter(|candidate| {
+        // What works is at most 64; of what does not, as much is told.
+        broken += usize::from(candidate.problem.is_some());
+        (candidate.problem.is_none() || broken <= MAX_CANDIDATES) && seen.insert(&candidate.target)
+    });
+    told.map(|candidate| CandidateState {
+        problem: candidate.problem.as_ref().map(|problem| problem.seen_through(id, path)),
+        ..candidate.clone()
+    })
+    .collect()
+}
+
+/// Why a nested alias without candidates has none, where its candidates do not tell it already.
+fn why_empty(
+    nested: &Lineup,
+    id: &ObjectId,
+    path: &str,
+    told: &[CandidateState],
+) -> Option<Problem> {
+    let first = nested.entries.iter().find_map(|entry| entry.problem.as_ref());
+    let problem = match first {
+        Some(problem) => problem.seen_through(id, path),
+        None if told.iter().any(|candidate| candidate.problem.is_some()) => return None,
+        None => Problem {
+            reason: Reason::NoUsableTarget,
+            message: format!("ModelAlias {id} has no target that can be used; see its status"),
+            path: path.to_owned(),
+            keeps: true,
+            permitted: true,
+            class: nested.class(),
+        },
+    };
+    // Whether anything was taken away is asked of all that the nested alias lacks.
+    Some(Problem { keeps: nested.nothing_found.is_some(), ..problem })
+}
+
+/// The lineup over the outer alias's candidates.
+fn remap(lineup: &CompiledLineup, map: &[CandidateIx]) -> CompiledLineup {
+    let member = |members: &Members| match members {
+        Members::Candidates(list) => {
+            Members::Candidates(list.iter().filter_map(|ix| map.get(ix.get()).copied()).collect())
+        }
+        Members::Alias { id, lineup } => {
+            Members::Alias { id: id.clone(), lineup: Box::new(remap(lineup, map)) }
+        }
+    };
+    let entry = |entry: &CompiledEntry| CompiledEntry {
+        name: entry.name.clone(),
+        weight: entry.weight,
+        members: member(&entry.members),
+    };
+    let tiers = lineup.tiers.iter().map(|tier| tier.iter().map(entry).collect()).collect();
+    CompiledLineup { strategy: lineup.strategy.clone(), tiers }
+}

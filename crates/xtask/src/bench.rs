@@ -1,5 +1,9 @@
 //! `cargo xtask bench`: measurements, which judge nothing.
 
+mod load;
+mod process;
+mod proxy;
+
 use anyhow::Result;
 
 use crate::run;
@@ -11,15 +15,19 @@ pub(crate) struct Args {
     what: What,
 }
 
-#[derive(Debug, Clone, Copy, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 enum What {
     /// Compile ten thousand aliases over two hundred targets
     Compile,
+    /// The router and Debian's nginx as a plain proxy before the same canned upstream: CPU per
+    /// request, and their ratio
+    Proxy(proxy::Args),
 }
 
 /// Measures what was asked for.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    match args.what {
+    match &args.what {
         What::Compile => run::run(&mut run::cargo(&["bench", "--package", "compiler"])),
+        What::Proxy(args) => proxy::run(args),
     }
 }

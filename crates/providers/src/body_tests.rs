@@ -1,1 +1,175 @@
-//! Tests, see the module.
+//! What is found in a request's body, and what is refused.
+
+use super::*;
+
+fn chat(body: &str) -> RequestBody {
+    RequestBody::read(Endpoint::ChatCompletions, body.as_bytes()).unwrap()
+}
+
+fn refused(body: &str) -> BodyError {
+    RequestBody::read(Endpoint::ChatCompletions, body.as_bytes()).unwrap_err()
+}
+
+#[test]
+fn the_model_is_found_however_it_is_written() {
+    for (body, at) in [
+        (r#"{"model":"prod-chat"}"#, 9),
+        (r#"{ "x" : [ {"model":"no"} ], "model" : "prod-chat" }"#, 38),
+        (r#"{"mod\u0065l":"prod\u002dchat"}"#, 14),
+    ] {
+        let read = chat(body);
+        assert_eq!(read.model_name(body.as_bytes()), "prod-chat");
+        assert_eq!(read.model.start, at, "{body}");
+    }
+}
+
+#[test]
+fn refusals_name_the_member() {
+    for (body, error, param) in [
+        ("{}", "The request names no model: set \"model\" to the name of an alias.", Some("model")),
+        (
+            r#"{"model":"a","mod\u0065l":"b"}"#,
+            "The request's body has the member \"model\" twice: send it once.",
+            Some("model"),
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream":false}"#,
+            "The request's body has the member \"stream\" twice: send it once.",
+            Some("stream"),
+        ),
+        (
+            r#"{"model":"a","stream":1}"#,
+            "The request's member \"stream\" must be true or false.",
+            Some("stream"),
+        ),
+        (
+            r#"{"model":["a"]}"#,
+            "The request's member \"model\" must be a string: the name of an alias.",
+            Some("model"),
+        ),
+        (
+            r#"{"model":"\ud800"}"#,
+            "The request's member \"model\" must be a string: the name of an alias.",
+            Some("model"),
+        ),
+        ("[1]", "The request's body must be a JSON object with a member \"model\".", None),
+        (
+            r#"{"model":"a",}"#,
+            "The request's body is no JSON: expected a member's name in quotes at byte 13.",
+            None,
+        ),
+        ("", "The request's body is no JSON: the JSON ends too early at byte 0.", None),
+        (
+            r#"{"model":"a"}{"model":"b"}"#,
+            "The request's body is no JSON: text after the end of the JSON at byte 13.",
+            None,
+        ),
+    ] {
+        let refusal = refused(body);
+        assert_eq!((refusal.to_string().as_str(), refusal.param()), (error, param), "{body}");
+    }
+}
+
+#[test]
+fn a_member_that_nobody_reads_may_repeat() {
+    chat(r#"{"model":"a","x":1,"x":2,"metadata":{"model":"b","model":"c"}}"#);
+}
+
+#[test]
+fn needs_follow_from_the_request() {
+    use Capability::*;
+    let needs =
+        |rest: &str| chat(&format!(r#"{{"model":"m",{rest}}}"#)).needs.iter().collect::<Vec<_>>();
+    let content = |part: &str| format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#);
+    assert_eq!(needs(r#""stream":null"#), [Chat]);
+    assert_eq!(needs(r#""stream":true"#), [Chat, Streaming]);
+    assert_eq!(needs(r#""tools":[]"#), [Chat]);
+    assert_eq!(needs(r#""tools":[{"type":"function"}]"#), [Chat, Tools]);
+    assert_eq!(needs(r#""response_format":{"type":"json_object"}"#), [Chat]);
+    assert_eq!(needs(r#""response_format":{"type":"json_schema"}"#), [Chat, JsonSchema]);
+    assert_eq!(needs(r#""modalities":["text","audio"]"#), [Chat, Audio]);
+    assert_eq!(needs(&content(r#"{"type":"text","text":"image_url"}"#)), [Chat]);
+    assert_eq!(
+        needs(&content(r#"{"type":"image_url","image_url":{"url":"data:"}}"#)),
+        [Chat, Vision]
+    );
+    assert_eq!(
+        needs(&content(r#"{"type":"input_audio","input_audio":{"data":""}}"#)),
+        [Chat, Audio]
+    );
+    assert_eq!(needs(&content(r#"{"type":"file","file":{"file_data":""}}"#)), [Chat, Documents]);
+    assert_eq!(needs(r#""input_audio":1"#), [Chat]);
+}
+
+#[test]
+fn reasoning_is_a_wish() {
+    for (member, wish) in [
+        (r#""reasoning_effort":"high""#, true),
+        (r#""reasoning_effort":"none""#, false),
+        (r#""reasoning_effort":null"#, false),
+        (r#""reasoning":{"effort":"low"}"#, true),
+        (r#""reasoning":{}"#, false),
+    ] {
+        let read = chat(&format!(r#"{{"model":"m",{member}}}"#));
+        assert_eq!(read.reasoning, wish, "{member}");
+        assert!(!read.needs.has(Capability::Reasoning));
+    }
+}
+
+#[test]
+fn base64_counts_per_image_and_not_per_byte() {
+    let data = "A".repeat(1_000_000);
+    let read = chat(&format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":[
+            {{"type":"text","text":"{}"}},
+            {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#,
+        "x".repeat(4_000)
+    ));
+    let tokens = read.prompt_tokens();
+    assert!((2_000..2_020).contains(&tokens), "{tokens}");
+}
+
+#[test]
+fn token_ids_are_tokens() {
+    let body = r#"{"model":"m","input":[[1,2,3],[4]]}"#;
+    let read = RequestBody::read(Endpoint::Embeddings, body.as_bytes()).unwrap();
+    assert_eq!(read.prompt_tokens(), 4);
+    assert!(read.needs.has(Capability::Embeddings));
+}
+
+#[test]
+fn the_smallest_cap_counts() {
+    let read = chat(r#"{"model":"m","max_tokens":500,"max_completion_tokens":90,"n":3}"#);
+    assert_eq!((read.output_cap(), read.choices), (Some(90), 3));
+    let read = chat(r#"{"model":"m","max_tokens":null,"max_completion_tokens":1.5}"#);
+    assert_eq!(read.output_cap(), None);
+}
+
+#[test]
+fn stream_options_are_found() {
+    let options =
+        |value: &str| chat(&format!(r#"{{"model":"m","stream_options":{value}}}"#)).stream_options;
+    let span = |len: usize| Span { start: 30, end: 30 + len };
+    assert_eq!(options("null"), StreamOptions::Null(span(4)));
+    assert_eq!(options("{ }"), StreamOptions::Object { span: span(3), empty: true });
+    assert_eq!(options(r#"{"a":1}"#), StreamOptions::Object { span: span(7), empty: false });
+    let inside = Span { start: 47, end: 51 };
+    let include = options(r#"{"include_usage":true}"#);
+    assert_eq!(include, StreamOptions::IncludeUsage { span: inside, on: true });
+    assert_eq!(options("7"), StreamOptions::Other);
+}
+
+/// Prints what a scan costs; nothing is asserted, since machines differ.
+#[test]
+fn a_kilobyte_is_read_quickly() {
+    let text = "The quick brown fox jumps over the lazy dog. ".repeat(18);
+    let body = format!(
+        r#"{{"model":"prod-chat","temperature":0.7,"messages":[{{"role":"system","content":"You are terse."}},{{"role":"user","content":"{text}"}}],"stream":true,"max_tokens":128}}"#
+    );
+    let rounds = 20_000_u32;
+    let start = std::time::Instant::now();
+    for _ in 0..rounds {
+        std::hint::black_box(chat(std::hint::black_box(&body)));
+    }
+    println!("{} bytes: {:?}", body.len(), start.elapsed() / rounds);
+}

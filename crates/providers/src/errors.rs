@@ -31,7 +31,7 @@ const SERVER: &str = "server_error";
 impl CallerError {
     /// What a failed attempt is to the caller, when nothing else is tried. `secrets` never appear.
     pub fn of(failure: &Failure, secrets: &[&str]) -> Self {
-        let received = failure.status.filter(|s| s.is_client_error());
+        let received = failure.status.filter(StatusCode::is_client_error);
         let refused = received.unwrap_or(StatusCode::BAD_REQUEST);
         let (status, kind, code): (_, _, Cow<'static, str>) = match failure.class {
             OutcomeClass::Fault(fault) => match fault {
@@ -59,7 +59,7 @@ impl CallerError {
             },
             OutcomeClass::InvalidRequest => {
                 let code = failure.code.as_deref().map_or("invalid_request".into(), |code| {
-                    Cow::Owned(scrub(code, secrets).into_owned())
+                    scrub(code, secrets).into_owned().into()
                 });
                 (refused, INVALID, code)
             }

@@ -259,7 +259,7 @@ impl<'b> Reader<'b> {
                     self.at += 1;
                     match self.byte() {
                         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                            self.at += 1
+                            self.at += 1;
                         }
                         Some(b'u') => {
                             self.at += 1;

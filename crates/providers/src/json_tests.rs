@@ -61,7 +61,7 @@ proptest! {
     #[test]
     fn strings_mean_the_same(text: String) {
         let json = serde_json::to_string(&text).unwrap();
-        let escaped: String = text.encode_utf16().map(|u| format!("\\u{u:04X}")).collect();
+        let escaped = text.encode_utf16().fold(String::new(), |s, u| s + &format!("\\u{u:04X}"));
         for json in [json, format!("\"{escaped}\"")] {
             let read = Reader::new(json.as_bytes()).unwrap().string().unwrap();
             prop_assert!(read.is(&text));

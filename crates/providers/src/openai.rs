@@ -3,7 +3,10 @@
 
 use routing::{
     OutcomeClass, ProviderKind,
-    outcome::Fault::{self, *},
+    outcome::Fault::{
+        self, Auth, ContextLength, InvalidResponse, ModelUnavailable, Moderation, OutOfCredit,
+        RateLimited, ServerError, Timeout, Unsupported,
+    },
 };
 
 use crate::{

@@ -98,6 +98,10 @@ enum Mode {
 
 /// A stream being read.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, of no order to make states of"
+)]
 pub struct Stream {
     provider: ProviderKind,
     endpoint: Endpoint,
@@ -105,7 +109,6 @@ pub struct Stream {
     mode: Mode,
     /// Events that were made, not received.
     made: VecDeque<Event>,
-    closed: bool,
     usage: Option<Usage>,
     content: bool,
     finish: Finish,
@@ -124,7 +127,6 @@ impl Stream {
             hide_usage,
             mode: Mode::Undecided(BytesMut::new()),
             made: VecDeque::new(),
-            closed: false,
             usage: None,
             content: false,
             finish: Finish::None,
@@ -174,7 +176,6 @@ impl Stream {
     /// The bytes have ended well: what is left becomes events, which [`Self::next`] gives. Not to
     /// be called where the connection was lost, so that half an event never counts as one.
     pub fn close(&mut self) {
-        self.closed = true;
         match std::mem::replace(&mut self.mode, Mode::Undecided(BytesMut::new())) {
             Mode::Undecided(_) => {}
             Mode::Events(mut splitter) => {
@@ -209,6 +210,7 @@ impl Stream {
     }
 
     /// The next event of what was pushed.
+    #[expect(clippy::should_implement_trait, reason = "it ends at each push, as no iterator does")]
     pub fn next(&mut self) -> Result<Option<Event>, StreamError> {
         if self.too_long {
             return Err(StreamError::AnswerTooLong);

@@ -4,7 +4,7 @@
 use routing::{
     Nanos, RequestFacts, Rng,
     ejection::Availability,
-    filter::{Filtered, order_by_window},
+    filter::order_by_window,
     rank::{Ranking, View, rank},
 };
 use smallvec::SmallVec;
@@ -16,8 +16,6 @@ use crate::{filter, live::LiveAlias};
 pub(crate) struct Decision {
     /// The seed of its draws.
     pub(crate) seed: u64,
-    /// What the filter left.
-    pub(crate) filtered: Filtered,
     /// Whether each candidate is available or ejected, by index.
     pub(crate) availability: SmallVec<[Availability; 8]>,
     /// The candidates to try, best first.
@@ -40,7 +38,7 @@ pub(crate) fn decide(
     if filtered.by_window {
         order_by_window(&mut ranking, &|ix| filter::window(alias, ix));
     }
-    Decision { seed, filtered, availability, ranking }
+    Decision { seed, availability, ranking }
 }
 
 impl Decision {

@@ -194,9 +194,7 @@ impl LiveSnapshot {
         }
         let id = compiled.id.to_string();
         let parts: Vec<Digest> = places.iter().flatten().map(|(target, _)| target.digest).collect();
-        let revision = Digest::of_parts(
-            [digest].iter().chain(&parts).map(Digest::as_bytes),
-        );
+        let revision = Digest::of_parts([digest].iter().chain(&parts).map(Digest::as_bytes));
         Arc::new(LiveAlias {
             header: header_value(&id),
             revision: header_value(&revision.to_string()),

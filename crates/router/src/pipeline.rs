@@ -200,9 +200,8 @@ impl Traffic {
             record.reason = Reason::NoTarget;
             return Err(filter::none_left(&alias, &facts));
         }
-        let served = Attempts::new(self, &alias, &asked, &parts.headers, decision, rng)
-            .run(record)
-            .await;
+        let served =
+            Attempts::new(self, &alias, &asked, &parts.headers, decision, rng).run(record).await;
         // The body is of no more use once a stream has begun.
         drop(lease);
         served

@@ -9,7 +9,6 @@ use routing::{
     CandidateIx, OutcomeClass,
     ejection::{Event, Scope},
     fallback::Why,
-    outcome::Fault,
 };
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -50,11 +49,6 @@ impl Ending {
     /// An ending of this class.
     pub(crate) fn of(class: OutcomeClass) -> Self {
         Self { class, status: None, retry_after: None, message: None, neutral: false }
-    }
-
-    /// A fault that no provider told of, and what it is.
-    pub(crate) fn fault(fault: Fault, message: impl Into<Box<str>>) -> Self {
-        Self { message: Some(message.into()), ..Self::of(OutcomeClass::Fault(fault)) }
     }
 }
 
@@ -209,7 +203,9 @@ impl Record {
 
     /// The attempt under way ended: the target's health and the metrics learn of it.
     pub(crate) fn attempt_ends(&mut self, ending: Ending) {
-        let Some(Current { candidate, why, began, committed }) = self.current.take() else { return };
+        let Some(Current { candidate, why, began, committed }) = self.current.take() else {
+            return;
+        };
         let took = began.elapsed();
         if let Some(alias) = &self.alias {
             let metrics = &alias.candidates[candidate.get()].metrics;

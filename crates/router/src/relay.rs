@@ -33,7 +33,7 @@ const KEEP_ALIVE_LINE: &[u8] = b": keep-alive\n";
 const IDLE_TIMES: u32 = 10;
 
 /// A stream under way.
-pub struct Relay {
+pub(crate) struct Relay {
     source: Source,
     stream: Stream,
     /// What was held until the commit point.

@@ -142,7 +142,7 @@ fn number(n: u32) -> HeaderValue {
 }
 
 /// The body of a response.
-pub enum ResponseBody {
+pub(crate) enum ResponseBody {
     /// All of it.
     Full(Bytes),
     /// A provider's stream, as it comes.

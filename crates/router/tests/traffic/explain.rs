@@ -27,14 +27,18 @@ async fn explain_tells_and_changes_nothing() {
 #[tokio::test]
 async fn metadata_is_added_where_it_is_wanted() {
     let (bad, good) = (
-        Upstream::always(upstream::error("500 Internal Server Error", "", "server_error", "b")).await,
+        Upstream::always(upstream::error("500 Internal Server Error", "", "server_error", "b"))
+            .await,
         Upstream::always(chat("ok")).await,
     );
     let rig = Rig::start(World::over(&[&bad, &good])).await;
     let full = [("x-moniker-metadata", "full")];
     let answer = rig.post_with("/v1/chat/completions", ask(), &full).await;
     let before = chat_body("ok");
-    assert!(answer.body.starts_with(&before[..before.len() - 1]), "bytes before it are as they were");
+    assert!(
+        answer.body.starts_with(&before[..before.len() - 1]),
+        "bytes before it are as they were"
+    );
     let said = &answer.json()["moniker"];
     assert_eq!(said["attempts"][0]["outcome"], "ServerError");
     assert_eq!(said["attempts"][0]["target"], "shop/t0/m");

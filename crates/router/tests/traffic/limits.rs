@@ -48,10 +48,9 @@ async fn methods_paths_and_types() {
         assert_eq!((status, code.as_str()), (404, "unsupported_endpoint"));
         assert!(message.contains("/v1/chat/completions"));
     }
-    for (name, value) in [
-        ("content-type", "text/plain"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ] {
+    for (name, value) in
+        [("content-type", "text/plain"), ("content-type", "application/x-www-form-urlencoded")]
+    {
         let request = Request::post("/v1/chat/completions")
             .header("host", "x")
             .header(name, value)
@@ -79,9 +78,10 @@ async fn a_body_beyond_the_limit_is_413_with_and_without_a_length() {
     let (status, code, message) = rig.chat(&large).await.error();
     assert_eq!((status, code.as_str()), (413, "request_too_large"));
     assert!(message.contains("1 MiB"), "{message}");
-    let mut raw = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
+    let mut raw =
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
                     content-type: application/json\r\n\r\n"
-        .to_vec();
+            .to_vec();
     for _ in 0..3 {
         raw.extend_from_slice(format!("{:x}\r\n{}\r\n", 1 << 20, "a".repeat(1 << 20)).as_bytes());
     }
@@ -114,7 +114,9 @@ async fn heads_that_smuggle_or_swell_are_refused() {
     let chunked = "0\r\n\r\n";
     for raw in [
         format!("{post}host: x\r\n{both}"),
-        format!("{post}host: x\r\ntransfer-encoding: chunked\r\nContent-Length: 5\r\n\r\n{chunked}"),
+        format!(
+            "{post}host: x\r\ntransfer-encoding: chunked\r\nContent-Length: 5\r\n\r\n{chunked}"
+        ),
         format!("{post}content-length: 2\r\n\r\n{{}}"),
         format!("{post}host: a\r\nhost: b\r\ncontent-length: 2\r\n\r\n{{}}"),
     ] {
@@ -123,11 +125,13 @@ async fn heads_that_smuggle_or_swell_are_refused() {
         assert_eq!(text.matches("HTTP/1.1").count(), 1, "one response: {text}");
     }
     let many: String = (0..120).map(|i| format!("x-h{i}: 1\r\n")).collect();
-    let text = rig.raw(format!("{post}host: x\r\n{many}content-length: 2\r\n\r\n{{}}").as_bytes()).await;
+    let text =
+        rig.raw(format!("{post}host: x\r\n{many}content-length: 2\r\n\r\n{{}}").as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 431 ") && text.contains("at most 100"), "{text}");
     let long = "a".repeat(40 << 10);
-    let text =
-        rig.raw(format!("{post}host: x\r\nx-long: {long}\r\ncontent-length: 2\r\n\r\n{{}}").as_bytes()).await;
+    let text = rig
+        .raw(format!("{post}host: x\r\nx-long: {long}\r\ncontent-length: 2\r\n\r\n{{}}").as_bytes())
+        .await;
     assert!(text.starts_with("HTTP/1.1 431 ") && text.contains("32768"), "{text}");
     assert_eq!(only.count(), 0);
 }

@@ -10,7 +10,8 @@ use crate::{
 async fn every_byte_but_the_models_name_survives() {
     let odd = "{ \"zeta\" : 1e400,\r\n\t\"messages\":[ {\"content\":\"\\ud800 \u{1f600}\",\"role\":\"user\"} ] ,\
                \"model\"  :  \"prod-\\u0063hat\", \"unknown\":{\"a\":[1,2,{}]} }  ";
-    let answer_body = "{\"zz\":1, \"choices\" : [ {\"message\":{\"content\":\"x\"}} ],\n\"model\":\"served\"}\n";
+    let answer_body =
+        "{\"zz\":1, \"choices\" : [ {\"message\":{\"content\":\"x\"}} ],\n\"model\":\"served\"}\n";
     let only = Upstream::always(response("200 OK", "x-request-id: up-1\r\n", answer_body)).await;
     let rig = Rig::start(World::over(&[&only])).await;
     let answer = rig.chat(odd).await;
@@ -97,8 +98,7 @@ async fn every_response_says_what_was_decided() {
     assert_eq!(answer.header("x-moniker-revision").len(), 32);
     assert!(!answer.header("x-request-id").is_empty());
 
-    let options =
-        router::pipeline::Options { minimal_headers: true, ..crate::rig::options() };
+    let options = router::pipeline::Options { minimal_headers: true, ..crate::rig::options() };
     let rig = Rig::with(World::over(&[&only]), options).await;
     let answer = rig.chat(ask()).await;
     assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("x-moniker")));

@@ -28,19 +28,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::upstream::Upstream;
 
-pub const NAMESPACE: &str = "shop";
+pub(crate) const NAMESPACE: &str = "shop";
 
 /// The lineup of a test.
 #[derive(Default)]
-pub struct World {
-    pub aliases: Vec<CompiledAlias>,
-    pub targets: Vec<CompiledTarget>,
-    pub secrets: BTreeMap<ObjectId, SecretString>,
+pub(crate) struct World {
+    pub(crate) aliases: Vec<CompiledAlias>,
+    pub(crate) targets: Vec<CompiledTarget>,
+    pub(crate) secrets: BTreeMap<ObjectId, SecretString>,
 }
 
 impl World {
     /// One alias, `prod-chat`, over one target for each URL, in that order: t0, t1, ...
-    pub fn of(urls: &[String]) -> Self {
+    pub(crate) fn of(urls: &[String]) -> Self {
         let mut world = Self::default();
         for (i, url) in urls.iter().enumerate() {
             world.targets.push(target(&format!("t{i}"), url));
@@ -49,22 +49,22 @@ impl World {
         world
     }
 
-    pub fn over(upstreams: &[&Upstream]) -> Self {
+    pub(crate) fn over(upstreams: &[&Upstream]) -> Self {
         Self::of(&upstreams.iter().map(|u| u.url()).collect::<Vec<_>>())
     }
 
-    pub fn alias(mut self, change: impl FnOnce(&mut CompiledAlias)) -> Self {
+    pub(crate) fn alias(mut self, change: impl FnOnce(&mut CompiledAlias)) -> Self {
         change(&mut self.aliases[0]);
         self
     }
 
-    pub fn target(mut self, i: usize, change: impl FnOnce(&mut CompiledTarget)) -> Self {
+    pub(crate) fn target(mut self, i: usize, change: impl FnOnce(&mut CompiledTarget)) -> Self {
         change(&mut self.targets[i]);
         self
     }
 
     /// Gives a target a bearer token.
-    pub fn secret(mut self, i: usize, secret: &str) -> Self {
+    pub(crate) fn secret(mut self, i: usize, secret: &str) -> Self {
         self.targets[i].auth.kind = AuthKind::Bearer;
         self.secrets.insert(self.targets[i].id.clone(), SecretString::from(secret));
         self
@@ -83,7 +83,7 @@ impl World {
     }
 }
 
-pub fn target(name: &str, url: &str) -> CompiledTarget {
+pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
     CompiledTarget {
         id: ObjectId::new(NAMESPACE, name),
         provider: ProviderKind::OpenAICompatible,
@@ -107,7 +107,7 @@ pub fn target(name: &str, url: &str) -> CompiledTarget {
     }
 }
 
-pub fn alias(name: &str, targets: usize) -> CompiledAlias {
+pub(crate) fn alias(name: &str, targets: usize) -> CompiledAlias {
     let candidate = |i: usize| CompiledCandidate {
         entry: format!("e{i}"),
         target: ObjectId::new(NAMESPACE, format!("t{i}")),
@@ -144,13 +144,13 @@ pub fn alias(name: &str, targets: usize) -> CompiledAlias {
 }
 
 /// A router.
-pub struct Rig {
-    pub addr: SocketAddr,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct Rig {
+    pub(crate) addr: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
     traffic: Arc<Traffic>,
     pools: Pools,
-    pub stop: CancellationToken,
-    pub served: tokio::task::JoinHandle<()>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) served: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Rig {
@@ -160,15 +160,16 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    pub async fn start(world: World) -> Self {
+    pub(crate) async fn start(world: World) -> Self {
         Self::with(world, options()).await
     }
 
-    pub async fn with(world: World, options: Options) -> Self {
+    pub(crate) async fn with(world: World, options: Options) -> Self {
         let metrics = Arc::new(Metrics::new());
         let traffic = Traffic::new(options, Arc::clone(&metrics));
         let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
-        let pools = Pools::new(UpstreamConfig { allow_cidrs, dev: true, ..UpstreamConfig::default() });
+        let pools =
+            Pools::new(UpstreamConfig { allow_cidrs, dev: true, ..UpstreamConfig::default() });
         let listener = router::server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -180,7 +181,7 @@ impl Rig {
     }
 
     /// Serves from another lineup from now on.
-    pub fn apply(&self, world: &World) {
+    pub(crate) fn apply(&self, world: &World) {
         let live = LiveSnapshot::assemble(
             &self.traffic.live(),
             &world.snapshot(),
@@ -191,11 +192,11 @@ impl Rig {
         self.traffic.swap(live);
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
         self.send(self.request(path, body.into(), &[])).await
     }
 
-    pub async fn post_with(
+    pub(crate) async fn post_with(
         &self,
         path: &str,
         body: impl Into<Bytes>,
@@ -204,21 +205,18 @@ impl Rig {
         self.send(self.request(path, body.into(), headers)).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(
-            Request::get(path)
-                .header("host", self.addr.to_string())
-                .body(Full::default())
-                .unwrap(),
+            Request::get(path).header("host", self.addr.to_string()).body(Full::default()).unwrap(),
         )
         .await
     }
 
-    pub async fn chat(&self, body: &str) -> Answer {
+    pub(crate) async fn chat(&self, body: &str) -> Answer {
         self.post("/v1/chat/completions", body.to_owned()).await
     }
 
-    pub fn request(
+    pub(crate) fn request(
         &self,
         path: &str,
         body: Bytes,
@@ -233,12 +231,15 @@ impl Rig {
         request.body(Full::new(body)).unwrap()
     }
 
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         Answer::of(self.open(request).await.0).await
     }
 
     /// Sends a request on a connection of its own; dropping the second aborts the connection.
-    pub async fn open(&self, request: Request<Full<Bytes>>) -> (Response<Incoming>, Connection) {
+    pub(crate) async fn open(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> (Response<Incoming>, Connection) {
         let stream = TcpStream::connect(self.addr).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -250,7 +251,7 @@ impl Rig {
     }
 
     /// Writes raw bytes and reads all that comes until the router closes.
-    pub async fn raw(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -263,28 +264,28 @@ impl Rig {
 }
 
 /// A client's connection.
-pub struct Connection {
+pub(crate) struct Connection {
     task: tokio::task::JoinHandle<()>,
     _sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>,
 }
 
 impl Connection {
     /// Goes away in the middle of whatever is going on.
-    pub fn leave(self) {
+    pub(crate) fn leave(self) {
         self.task.abort();
     }
 }
 
 /// A response, read.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub async fn of(response: Response<Incoming>) -> Self {
+    pub(crate) async fn of(response: Response<Incoming>) -> Self {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Self {
@@ -294,34 +295,34 @@ impl Answer {
         }
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |v| v.to_str().unwrap())
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
 
-    pub fn error(&self) -> (u16, String, String) {
+    pub(crate) fn error(&self) -> (u16, String, String) {
         let error = &self.json()["error"];
         let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
         (self.status, text("code"), text("message"))
     }
 
     /// Which target answered: `t0`.
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         self.header("x-moniker-target").split('/').nth(1).unwrap_or_default()
     }
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { anonymous: Some(NAMESPACE.into()), ..Options::default() }
 }
 
-pub fn ask() -> &'static str {
+pub(crate) fn ask() -> &'static str {
     r#"{"model":"prod-chat","messages":[{"role":"user","content":"hi"}]}"#
 }
 
-pub fn ask_stream() -> &'static str {
+pub(crate) fn ask_stream() -> &'static str {
     r#"{"model":"prod-chat","stream":true,"messages":[{"role":"user","content":"hi"}]}"#
 }

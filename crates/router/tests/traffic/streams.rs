@@ -6,8 +6,10 @@ use http_body_util::BodyExt as _;
 
 use crate::{
     rig::{Answer, Rig, World, ask_stream},
-    upstream::{self, DONE, Do, Upstream, chat, chunk, content, delta, end, events_head, finish,
-        good_stream, role},
+    upstream::{
+        self, DONE, Do, Upstream, chat, chunk, content, delta, end, events_head, finish,
+        good_stream, role,
+    },
 };
 
 async fn text(response: &mut http::Response<hyper::body::Incoming>) -> Option<String> {
@@ -19,7 +21,8 @@ async fn text(response: &mut http::Response<hyper::body::Incoming>) -> Option<St
 fn error_frame(body: &str) -> serde_json::Value {
     assert!(!body.contains("[DONE]"), "no clean end: {body}");
     let last = body.trim_end().rsplit("\n\n").next().unwrap();
-    let json: serde_json::Value = serde_json::from_str(last.strip_prefix("data: ").unwrap()).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(last.strip_prefix("data: ").unwrap()).unwrap();
     json["error"].clone()
 }
 
@@ -57,7 +60,8 @@ async fn nothing_reaches_the_caller_before_content_and_everything_after() {
 async fn what_breaks_off_after_content_ends_in_an_error_frame() {
     let half = content("b");
     let half = &half[..half.len() - 9];
-    let event_error = "data: {\"error\":{\"message\":\"overloaded\",\"code\":\"server_error\"}}\n\n";
+    let event_error =
+        "data: {\"error\":{\"message\":\"overloaded\",\"code\":\"server_error\"}}\n\n";
     let cases: Vec<(&str, Vec<Do>)> = vec![
         ("clean end", vec![end()]),
         ("close", vec![Do::Close]),
@@ -89,13 +93,8 @@ async fn what_breaks_off_after_content_ends_in_an_error_frame() {
 
 #[tokio::test]
 async fn a_missing_done_after_the_finish_is_no_truncation() {
-    let only = Upstream::always(vec![
-        events_head(),
-        chunk(&content("a")),
-        chunk(&finish()),
-        end(),
-    ])
-    .await;
+    let only =
+        Upstream::always(vec![events_head(), chunk(&content("a")), chunk(&finish()), end()]).await;
     let rig = Rig::start(World::over(&[&only])).await;
     let answer = rig.chat(ask_stream()).await;
     assert_eq!(answer.body, [content("a"), finish()].concat());
@@ -130,7 +129,7 @@ async fn usage_that_only_we_asked_for_is_hidden() {
     assert_eq!(answer.body, [content("a"), finish(), DONE.into()].concat());
     assert!(only.seen()[0].text().contains(r#""stream_options":{"include_usage":true}"#));
     let text = rig.metrics.render();
-    assert!(text.contains(r#"direction="output",target="shop/t0/m"} 22"#), "{text}");
+    assert!(text.contains(r#"target="shop/t0/m",direction="output"} 22"#), "{text}");
 
     let asked = r#"{"model":"prod-chat","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
     let answer = rig.chat(asked).await;
@@ -170,8 +169,7 @@ async fn a_json_answer_to_a_stream_request_becomes_events() {
 #[tokio::test]
 async fn packed_answers_are_unpacked() {
     let pack = |text: &str| {
-        let mut encoder =
-            flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
@@ -190,8 +188,7 @@ async fn packed_answers_are_unpacked() {
 
 #[tokio::test]
 async fn a_caller_that_leaves_closes_the_provider() {
-    let only =
-        Upstream::always(vec![events_head(), chunk(&content("a")), Do::Hang]).await;
+    let only = Upstream::always(vec![events_head(), chunk(&content("a")), Do::Hang]).await;
     let rig = Rig::start(World::over(&[&only])).await;
     let request = rig.request("/v1/chat/completions", ask_stream().into(), &[]);
     let (mut response, connection) = rig.open(request).await;
@@ -209,8 +206,7 @@ async fn a_caller_that_leaves_closes_the_provider() {
         async move {
             let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
             let io = hyper_util::rt::TokioIo::new(stream);
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(io).await.unwrap();
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
             let driving = tokio::spawn(connection);
             let _ = sender.send_request(request).await;
             driving.abort();
@@ -228,10 +224,28 @@ async fn a_caller_that_leaves_closes_the_provider() {
 }
 
 #[tokio::test]
+async fn a_thinking_model_is_bridged_by_keep_alives_after_content_alone() {
+    let only = Upstream::always(vec![events_head(), chunk(&content("a")), Do::Hang]).await;
+    let rig = Rig::start(World::over(&[&only])).await;
+    let request = rig.request("/v1/chat/completions", ask_stream().into(), &[]);
+    let (mut response, _connection) = rig.open(request).await;
+    assert_eq!(text(&mut response).await.unwrap(), content("a"));
+    // From here on nothing but timers can happen.
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    for seconds in [15, 30, 45] {
+        assert_eq!(text(&mut response).await.unwrap(), ": keep-alive\n");
+        let elapsed = began.elapsed().as_secs_f64();
+        assert!((elapsed - f64::from(seconds)).abs() < 2.0, "{elapsed} for {seconds}");
+    }
+    let rest = Answer::of(response).await.body;
+    assert!(error_frame(&rest)["message"].as_str().unwrap().contains("streamIdle"), "{rest}");
+}
+
+#[tokio::test]
 async fn silence_within_a_stream_ends_it() {
     let only = Upstream::always(vec![events_head(), chunk(&content("a")), Do::Hang]).await;
-    let rig =
-        Rig::start(World::over(&[&only]).alias(|a| a.timeouts.stream_idle_ms = 150)).await;
+    let rig = Rig::start(World::over(&[&only]).alias(|a| a.timeouts.stream_idle_ms = 150)).await;
     let answer = rig.chat(ask_stream()).await;
     let error = error_frame(&answer.body);
     assert!(error["message"].as_str().unwrap().contains("streamIdle"), "{error}");

@@ -12,7 +12,7 @@ use tokio::{
 
 /// One thing that the provider does after it has read a request.
 #[derive(Clone, Debug)]
-pub enum Do {
+pub(crate) enum Do {
     /// Sends these bytes.
     Send(Vec<u8>),
     /// Waits until [`Upstream::go_on`].
@@ -29,20 +29,20 @@ pub enum Do {
 
 /// A request that the provider saw.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (n, v) = line.split_once(':')?;
             n.eq_ignore_ascii_case(name).then(|| v.trim())
         })
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
@@ -54,8 +54,8 @@ struct State {
     seen: Vec<Seen>,
 }
 
-pub struct Upstream {
-    pub addr: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) addr: SocketAddr,
     state: Arc<Mutex<State>>,
     go_on: Arc<Notify>,
     peer_left: Arc<Notify>,
@@ -70,7 +70,7 @@ impl Drop for Upstream {
 
 impl Upstream {
     /// Answers every request so.
-    pub async fn always(script: Vec<Do>) -> Self {
+    pub(crate) async fn always(script: Vec<Do>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { always: script, ..State::default() }));
@@ -93,35 +93,35 @@ impl Upstream {
     }
 
     /// Answers the next request so, before what it always does.
-    pub fn next(&self, script: Vec<Do>) -> &Self {
+    pub(crate) fn next(&self, script: Vec<Do>) -> &Self {
         self.state.lock().scripts.push_back(script);
         self
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.lock().seen.clone()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.state.lock().seen.len()
     }
 
-    pub fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.go_on.notify_one();
     }
 
     /// Until a peer goes away from a [`Do::Hang`] or [`Do::Wait`].
-    pub async fn peer_left(&self) {
+    pub(crate) async fn peer_left(&self) {
         self.peer_left.notified().await;
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
 }
 
 /// An address where nobody listens.
-pub async fn refused() -> SocketAddr {
+pub(crate) async fn refused() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
@@ -192,7 +192,7 @@ async fn read_request(
 }
 
 /// A response with a length.
-pub fn response(status: &str, headers: &str, body: &str) -> Vec<Do> {
+pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<Do> {
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n",
         body.len()
@@ -201,18 +201,18 @@ pub fn response(status: &str, headers: &str, body: &str) -> Vec<Do> {
 }
 
 /// An answer of chat with this text.
-pub fn chat(text: &str) -> Vec<Do> {
+pub(crate) fn chat(text: &str) -> Vec<Do> {
     response("200 OK", "", &chat_body(text))
 }
 
-pub fn chat_body(text: &str) -> String {
+pub(crate) fn chat_body(text: &str) -> String {
     format!(
         r#"{{"id":"c1","object":"chat.completion","created":1,"model":"up","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}}"#
     )
 }
 
 /// An error of OpenAI's shape.
-pub fn error(status: &str, headers: &str, code: &str, message: &str) -> Vec<Do> {
+pub(crate) fn error(status: &str, headers: &str, code: &str, message: &str) -> Vec<Do> {
     let body = format!(
         r#"{{"error":{{"message":"{message}","type":"some_error","param":null,"code":"{code}"}}}}"#
     );
@@ -220,7 +220,7 @@ pub fn error(status: &str, headers: &str, code: &str, message: &str) -> Vec<Do> 
 }
 
 /// The head of a chunked stream of events.
-pub fn events_head() -> Do {
+pub(crate) fn events_head() -> Do {
     Do::Send(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
             .to_vec(),
@@ -228,44 +228,35 @@ pub fn events_head() -> Do {
 }
 
 /// One chunk.
-pub fn chunk(text: &str) -> Do {
+pub(crate) fn chunk(text: &str) -> Do {
     Do::Send(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes())
 }
 
 /// The end of a chunked body.
-pub fn end() -> Do {
+pub(crate) fn end() -> Do {
     Do::Send(b"0\r\n\r\n".to_vec())
 }
 
 /// An event of chat.
-pub fn delta(json: &str) -> String {
-    format!(
-        "data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{json}]}}\n\n"
-    )
+pub(crate) fn delta(json: &str) -> String {
+    format!("data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{json}]}}\n\n")
 }
 
-pub fn role() -> String {
+pub(crate) fn role() -> String {
     delta(r#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}"#)
 }
 
-pub fn content(text: &str) -> String {
+pub(crate) fn content(text: &str) -> String {
     delta(&format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}"#))
 }
 
-pub fn finish() -> String {
+pub(crate) fn finish() -> String {
     delta(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#)
 }
 
-pub const DONE: &str = "data: [DONE]\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
 /// A whole good stream.
-pub fn good_stream(text: &str) -> Vec<Do> {
-    vec![
-        events_head(),
-        chunk(&role()),
-        chunk(&content(text)),
-        chunk(&finish()),
-        chunk(DONE),
-        end(),
-    ]
+pub(crate) fn good_stream(text: &str) -> Vec<Do> {
+    vec![events_head(), chunk(&role()), chunk(&content(text)), chunk(&finish()), chunk(DONE), end()]
 }

@@ -182,6 +182,12 @@ fn provider_target() -> Vec<Rule> {
             "base must not be longer than max",
         ),
         rule(
+            "ejection-not-zero",
+            &["spec", "ejection"],
+            &not_zero(&["base", "max"]),
+            "base and max must be longer than 0",
+        ),
+        rule(
             "target-export-selector",
             &["spec", "export"],
             "(self.from == 'Selector') == has(self.selector)",
@@ -270,6 +276,12 @@ fn model_alias() -> Vec<Rule> {
             "attempt must not be longer than request (600s where it is absent)",
         ),
         rule(
+            "timeouts-not-zero",
+            TIMEOUTS,
+            &not_zero(&["request", "attempt", "firstToken", "streamIdle"]),
+            "timeouts must be longer than 0: leave one out for its default",
+        ),
+        rule(
             "alias-export-selector",
             &["spec", "export"],
             "(self.from == 'Selector') == has(self.selector)",
@@ -287,6 +299,13 @@ fn model_alias() -> Vec<Rule> {
         }
     }
     rules
+}
+
+/// That each of these durations is longer than nothing where it is there.
+fn not_zero(fields: &[&str]) -> String {
+    let each =
+        fields.iter().map(|f| format!("(!has(self.{f}) || duration(self.{f}) > duration('0s'))"));
+    each.collect::<Vec<_>>().join(" && ")
 }
 
 /// These names as a list of CEL, as they are usually spelt. Equality is cheap whatever a key's

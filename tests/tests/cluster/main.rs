@@ -4,3 +4,5 @@
 // The attribute tells clippy that the helpers in there are tests too, where unwrap may stand.
 #[cfg(test)]
 mod control_plane;
+#[cfg(test)]
+mod crds;

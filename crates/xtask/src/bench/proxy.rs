@@ -2,9 +2,14 @@
 //! CPU time per request of nginx and of the router, before the same canned upstream, from one load
 //! generator, in rounds that alternate so that a busy machine hurts both alike.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::{
     load::{self, Exchange, Round},
@@ -27,6 +32,9 @@ pub(crate) struct Args {
     /// Let both write a line of log for each request
     #[arg(long)]
     logs: bool,
+    /// Measure this `moniker` instead of a release build of the checkout
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
 }
 
 /// Bytes of a request's body, and of an answer's.
@@ -34,15 +42,18 @@ const BODY: usize = 1024;
 
 /// Measures and prints.
 pub(super) fn run(args: &Args) -> Result<()> {
-    run::run(&mut run::cargo(&["build", "--release", "--package", "moniker"]))?;
+    let binary = match &args.binary {
+        Some(binary) => binary.clone(),
+        None => built()?,
+    };
     let directory = std::env::temp_dir().join(format!("moniker-bench-{}", std::process::id()));
     fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
-    let measured = measure(args, &directory);
+    let measured = measure(args, &binary, &directory);
     let _ = fs::remove_dir_all(&directory);
     measured
 }
 
-fn measure(args: &Args, directory: &Path) -> Result<()> {
+fn measure(args: &Args, binary: &Path, directory: &Path) -> Result<()> {
     let (upstream, plain, router) = (free()?, free()?, free()?);
     let _canned = nginx(directory, "upstream", upstream, &canned(upstream))?;
     let access = if args.logs {
@@ -51,7 +62,7 @@ fn measure(args: &Args, directory: &Path) -> Result<()> {
         "off".to_owned()
     };
     let nginx = nginx(directory, "proxy", plain, &proxy(plain, upstream, &access))?;
-    let moniker = moniker(directory, router, upstream, args.logs)?;
+    let moniker = moniker(binary, directory, router, upstream, args.logs)?;
 
     let exchange = exchange();
     let length = Duration::try_from_secs_f64(args.seconds).context("--seconds")?;
@@ -168,7 +179,13 @@ fn proxy(at: SocketAddr, upstream: SocketAddr, access: &str) -> String {
 }
 
 /// The router on a lineup of four targets, all of them the canned upstream.
-fn moniker(directory: &Path, at: SocketAddr, upstream: SocketAddr, logs: bool) -> Result<Server> {
+fn moniker(
+    binary: &Path,
+    directory: &Path,
+    at: SocketAddr,
+    upstream: SocketAddr,
+    logs: bool,
+) -> Result<Server> {
     let lineup = directory.join("lineup.yaml");
     let targets: Vec<String> = (1..=4)
         .map(|n| {
@@ -188,24 +205,22 @@ fn moniker(directory: &Path, at: SocketAddr, upstream: SocketAddr, logs: bool) -
         entries.concat()
     );
     fs::write(&lineup, targets.concat() + &alias).with_context(|| lineup.display().to_string())?;
-    let binary = binary()?;
     let (at_text, admin) = (at.to_string(), free()?.to_string());
     let file = lineup.display().to_string();
-    let mut command =
-        run::program(&binary, &["dev", &file, "--listen", &at_text, "--admin", &admin]);
+    let mut command = run::program(
+        &binary.display().to_string(),
+        &["dev", &file, "--listen", &at_text, "--admin", &admin],
+    );
     command.env("RUST_LOG", if logs { "info" } else { "warn" });
     Server::start(&mut command, &directory.join("moniker.log"), at)
 }
 
-/// Where the release build is.
-fn binary() -> Result<String> {
+/// The release build of the checkout, which is made first.
+fn built() -> Result<PathBuf> {
+    run::run(&mut run::cargo(&["build", "--release", "--package", "moniker"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| assets::workspace().join("target"), Into::into);
-    let binary = target.join("release/moniker");
-    if !binary.is_file() {
-        bail!("{} was not built", binary.display());
-    }
-    Ok(binary.display().to_string())
+        .map_or_else(|| assets::workspace().join("target"), PathBuf::from);
+    Ok(target.join("release/moniker"))
 }
 
 #[cfg(test)]

@@ -77,21 +77,21 @@ pub(crate) struct Failed {
     /// What the record and the plan learn of it.
     pub(crate) ending: Ending,
     /// What it is to the caller, when nothing else is tried.
-    pub(crate) error: CallerError,
+    pub(crate) error: Box<CallerError>,
 }
 
 impl Failed {
     fn ours(fault: Fault, message: impl Into<String>) -> Self {
-        Self::scrubbed(Failure::new(OutcomeClass::Fault(fault), message), &[])
+        Self::scrubbed(&Failure::new(OutcomeClass::Fault(fault), message), &[])
     }
 
-    fn of(failure: Failure, target: &LiveTarget) -> Self {
+    fn of(failure: &Failure, target: &LiveTarget) -> Self {
         Self::scrubbed(failure, &[target.secret()])
     }
 
-    fn scrubbed(failure: Failure, secrets: &[&str]) -> Self {
+    fn scrubbed(failure: &Failure, secrets: &[&str]) -> Self {
         Self {
-            error: CallerError::of(&failure, secrets),
+            error: Box::new(CallerError::of(failure, secrets)),
             ending: Ending {
                 class: failure.class,
                 status: failure.status.map(|s| s.as_u16()),
@@ -148,7 +148,7 @@ impl Attempt<'_> {
                         self.target.ask_usage.store(false, Ordering::Relaxed);
                         continue;
                     }
-                    return Err(Failed::of(failure, self.target));
+                    return Err(Failed::of(&failure, self.target));
                 }
             }
         }
@@ -232,20 +232,14 @@ impl Attempt<'_> {
     }
 
     /// Judges a JSON answer; its tokens are noted.
-    fn answer(
-        &self,
-        status: StatusCode,
-        text: &[u8],
-        record: &mut Record,
-    ) -> Result<(), Refused> {
+    fn answer(&self, status: StatusCode, text: &[u8], record: &mut Record) -> Result<(), Refused> {
         let provider = self.target.compiled.provider;
         let answer = judge_answer(provider, self.asked.endpoint, status, text)
-            .map_err(Refused::By)?;
+            .map_err(|failure| Refused::By(Box::new(failure)))?;
         if answer.filtered && self.filtered_is_fault {
             return Err(self.filtered(status));
         }
-        record.tokens =
-            answer.usage.map(|u| Tokens { input: u.prompt(), output: u.completion() });
+        record.tokens = answer.usage.map(|u| Tokens { input: u.prompt(), output: u.completion() });
         Ok(())
     }
 
@@ -258,12 +252,12 @@ impl Attempt<'_> {
     ) -> Refused {
         if status.is_redirection() {
             // Never followed: the body and the credential are for this host.
-            return self.invalid(status, format!("it answered with a redirect ({status})"));
+            return self.invalid(status, &format!("it answered with a redirect ({status})"));
         }
         // What cannot be read of it leaves the status, which says enough.
         let text = source.all(Bytes::new(), MAX_ERROR).await.unwrap_or_default();
         let provider = self.target.compiled.provider;
-        Refused::By(classify(provider, status, headers, &text, SystemTime::now()))
+        Refused::By(Box::new(classify(provider, status, headers, &text, SystemTime::now())))
     }
 
     /// Reads a stream until its first decisive event.
@@ -290,11 +284,13 @@ impl Attempt<'_> {
                     true
                 }
             };
-            while let Some(event) = stream.next().map_err(|e| self.invalid(status, e.to_string()))? {
+            while let Some(event) =
+                stream.next().map_err(|e| self.invalid(status, &e.to_string()))?
+            {
                 match &event.judgement {
                     Judgement::Error(failure) if !committed => {
                         let failure = Failure { status: Some(status), ..(**failure).clone() };
-                        return Err(Refused::By(failure));
+                        return Err(Refused::By(Box::new(failure)));
                     }
                     Judgement::Terminal { filtered: true } if self.filtered_is_fault => {
                         return Err(self.filtered(status));
@@ -308,26 +304,26 @@ impl Attempt<'_> {
             if committed || (ended && stream.end() == End::Complete) {
                 record.first_token();
                 record.commit();
-                return Ok(Reply::Stream(Relay::new(
+                return Ok(Reply::Stream(Box::new(Relay::new(
                     source,
                     stream,
                     held,
                     ended,
                     self.stream_idle,
                     Arc::clone(self.target),
-                )));
+                ))));
             }
             if ended {
-                return Err(self.invalid(status, "it ended the stream before any content".into()));
+                return Err(self.invalid(status, "it ended the stream before any content"));
             }
             if bytes > MAX_HELD {
                 let what = format!("it sent {} KiB of events without content", MAX_HELD >> 10);
-                return Err(self.invalid(status, what));
+                return Err(self.invalid(status, &what));
             }
         }
     }
 
-    fn invalid(&self, status: StatusCode, what: String) -> Refused {
+    fn invalid(&self, status: StatusCode, what: &str) -> Refused {
         let message = format!("{}: {what}", self.label());
         let mut failed = Failed::ours(Fault::InvalidResponse, message);
         failed.ending.status = Some(status.as_u16());
@@ -345,7 +341,7 @@ impl Attempt<'_> {
 /// An attempt that found no answer.
 enum Refused {
     /// The provider said so.
-    By(Failure),
+    By(Box<Failure>),
     /// We say so.
     Failed(Failed),
 }

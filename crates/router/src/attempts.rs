@@ -170,7 +170,7 @@ impl<'r> Attempts<'r> {
         if let Some(failed) = last
             && failed.ending.class == OutcomeClass::InvalidRequest
         {
-            return Refusal::from(&failed.error);
+            return Refusal::from(&*failed.error);
         }
         let mut refusal = match (stop, last) {
             (StopReason::Ejected { rate_limited, .. }, None) => self.all_ejected(rate_limited),
@@ -188,7 +188,9 @@ impl<'r> Attempts<'r> {
     fn all_ejected(&self, rate_limited: bool) -> Refusal {
         let name = &self.alias.compiled.id;
         if rate_limited {
-            let message = format!("Every target of the alias {name} is rate limited: ask again after Retry-After.");
+            let message = format!(
+                "Every target of the alias {name} is rate limited: ask again after Retry-After."
+            );
             let status = StatusCode::TOO_MANY_REQUESTS;
             return Refusal::new(status, RATE_LIMIT, "rate_limit_exceeded", message);
         }
@@ -206,7 +208,7 @@ impl<'r> Attempts<'r> {
         };
         let name = &self.alias.compiled.id;
         let last = self.failures.last().map_or("", |failed| failed.error.message.as_str());
-        let own = |fault: Fault| said(fault).map(|failed| Refusal::from(&failed.error));
+        let own = |fault: Fault| said(fault).map(|failed| Refusal::from(&*failed.error));
         let kept = match self.plan.verdict() {
             Verdict::ContextLength => own(Fault::ContextLength),
             Verdict::Moderation => own(Fault::Moderation),

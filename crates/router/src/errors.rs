@@ -21,13 +21,13 @@ pub(crate) struct Refusal {
     /// The status.
     pub(crate) status: StatusCode,
     /// `error.type`.
-    pub(crate) kind: Cow<'static, str>,
+    pub(crate) kind: &'static str,
     /// `error.code`.
     pub(crate) code: Cow<'static, str>,
     /// `error.param`: the member of the request that is the reason.
     pub(crate) param: Option<Cow<'static, str>>,
     /// `error.message`.
-    pub(crate) message: String,
+    pub(crate) message: Box<str>,
     /// When asking again may help.
     pub(crate) retry_after: Option<Duration>,
     /// The methods that are served, for 405.
@@ -43,7 +43,7 @@ impl Refusal {
     pub(crate) fn request(
         status: StatusCode,
         code: &'static str,
-        message: impl Into<String>,
+        message: impl Into<Box<str>>,
     ) -> Self {
         Self::new(status, INVALID_REQUEST, code, message)
     }
@@ -52,7 +52,7 @@ impl Refusal {
     pub(crate) fn server(
         status: StatusCode,
         code: &'static str,
-        message: impl Into<String>,
+        message: impl Into<Box<str>>,
     ) -> Self {
         Self::new(status, SERVER_ERROR, code, message)
     }
@@ -62,11 +62,11 @@ impl Refusal {
         status: StatusCode,
         kind: &'static str,
         code: &'static str,
-        message: impl Into<String>,
+        message: impl Into<Box<str>>,
     ) -> Self {
         Self {
             status,
-            kind: Cow::Borrowed(kind),
+            kind,
             code: Cow::Borrowed(code),
             param: None,
             message: message.into(),
@@ -78,7 +78,7 @@ impl Refusal {
     }
 
     /// 400 that names no more than the message does.
-    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<Box<str>>) -> Self {
         Self::request(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
@@ -121,7 +121,7 @@ impl Refusal {
         }
         let error = Inner {
             message: &self.message,
-            kind: &self.kind,
+            kind: self.kind,
             param: self.param.as_deref(),
             code: &self.code,
         };
@@ -134,10 +134,13 @@ impl From<&CallerError> for Refusal {
     fn from(error: &CallerError) -> Self {
         Self {
             status: error.status,
-            kind: error.kind.clone(),
+            kind: match error.kind {
+                Cow::Borrowed(kind) => kind,
+                Cow::Owned(_) => INVALID_REQUEST,
+            },
             code: error.code.clone(),
             param: error.param.clone().map(Cow::Owned),
-            message: error.message.clone(),
+            message: error.message.as_str().into(),
             retry_after: None,
             allow: None,
             close: false,

@@ -11,13 +11,7 @@ use routing::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    clock,
-    decide::Decision,
-    filter,
-    live::LiveAlias,
-    record::Record,
-};
+use crate::{clock, decide::Decision, filter, live::LiveAlias, record::Record};
 
 /// A decision, explained.
 #[derive(Serialize)]
@@ -107,7 +101,7 @@ pub(crate) fn explain(alias: &LiveAlias, facts: &RequestFacts<'_>, decision: &De
             stream: facts.stream,
             prompt_tokens: facts.prompt_tokens,
             output_cap: facts.output_cap,
-            needs: facts.needs.iter().map(|c| c.name()).collect(),
+            needs: facts.needs.iter().map(routing::Capability::name).collect(),
             providers: &facts.providers,
         },
         candidates,

@@ -75,7 +75,7 @@ pub(crate) enum Reply {
     /// A body.
     Json(Bytes),
     /// A stream that has begun.
-    Stream(Relay),
+    Stream(Box<Relay>),
 }
 
 thread_local! {
@@ -139,10 +139,11 @@ impl Traffic {
                 record.ends(RequestEnd::Answered);
                 respond::json(StatusCode::OK, bytes, record.told())
             }
-            Ok(Reply::Stream(relay)) => {
+            Ok(Reply::Stream(mut relay)) => {
                 record.status = 200;
                 let told = record.told();
-                respond::stream(relay.of(record), told)
+                relay.account(record);
+                respond::stream(relay, told)
             }
             Err(refusal) => {
                 if refusal.close {

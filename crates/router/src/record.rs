@@ -106,9 +106,9 @@ pub(crate) struct Record {
     /// From the start of the attempt to the first content of a stream.
     pub(crate) first_token: Option<Duration>,
     current: Option<Current>,
-    metrics: Arc<Metrics>,
+    /// `None` once the request has ended.
+    metrics: Option<Arc<Metrics>>,
     minimal: bool,
-    ended: bool,
 }
 
 impl Record {
@@ -130,9 +130,8 @@ impl Record {
             tokens: None,
             first_token: None,
             current: None,
-            metrics,
+            metrics: Some(metrics),
             minimal,
-            ended: false,
         }
     }
 
@@ -230,14 +229,12 @@ impl Record {
 
     /// The request ended; one line of log.
     pub(crate) fn ends(&mut self, end: RequestEnd) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
+        let Some(metrics) = self.metrics.take() else { return };
         let took = self.began.elapsed();
         match &self.alias {
             Some(alias) => alias.metrics.ended(end, took),
-            None if self.unknown => self.metrics.unknown_alias().refused(end, took),
-            None => self.metrics.no_alias().refused(end, took),
+            None if self.unknown => metrics.unknown_alias().refused(end, took),
+            None => metrics.no_alias().refused(end, took),
         }
         self.log(end, took);
     }
@@ -299,10 +296,12 @@ fn learn(target: &LiveTarget, model: usize, ending: &Ending, took: Duration) {
         };
         match target.cell_of(scope, model).step(&target.compiled.ejection, now, event) {
             Change::None => {}
-            Change::Healed => metrics.iter().for_each(|m| m.metrics.readmitted()),
+            Change::Healed => metrics.iter().map(|m| &m.metrics).for_each(|m| m.readmitted()),
             Change::Ejected(ejected) => {
                 let length = ejected.until.since(now);
-                metrics.iter().for_each(|m| m.metrics.ejected(ejected.by, length));
+                for model in metrics {
+                    model.metrics.ejected(ejected.by, length);
+                }
                 tracing::warn!(
                     target = &*target.models[model].label,
                     by = ejected.by.name(),

@@ -91,9 +91,8 @@ impl Relay {
     }
 
     /// Gives it the account of its request.
-    pub(crate) fn of(mut self, record: Box<Record>) -> Self {
+    pub(crate) fn account(&mut self, record: Box<Record>) {
         self.record = Some(record);
-        self
     }
 
     /// Whether nothing is left to send.
@@ -152,7 +151,7 @@ impl Relay {
             };
             match event.judgement {
                 Judgement::Error(failure) => {
-                    self.fails(*failure);
+                    self.fails(&failure);
                     continue;
                 }
                 Judgement::Decisive | Judgement::Terminal { .. } => self.content = Instant::now(),
@@ -184,11 +183,11 @@ impl Relay {
         }
         let message = format!("The stream broke off: {why}. It is not the whole answer.");
         let class = OutcomeClass::Fault(Fault::InvalidResponse);
-        self.fails(Failure::new(class, message));
+        self.fails(&Failure::new(class, message));
     }
 
     /// Sends an error frame as the last thing.
-    fn fails(&mut self, failure: Failure) {
+    fn fails(&mut self, failure: &Failure) {
         let secrets = [self.target.secret()];
         let ending = Ending {
             status: Some(StatusCode::OK.as_u16()),
@@ -196,7 +195,7 @@ impl Relay {
             message: Some(scrub(&failure.message, &secrets).into()),
             ..Ending::of(failure.class)
         };
-        let frame = CallerError::of(&failure, &secrets).to_frame();
+        let frame = CallerError::of(failure, &secrets).to_frame();
         self.settle(ending, RequestEnd::Cut);
         self.held.clear();
         self.out.push_back(frame);

@@ -202,8 +202,8 @@ pub(crate) fn json(status: StatusCode, body: Bytes, told: Told) -> Response<Resp
 }
 
 /// A stream of events.
-pub(crate) fn stream(relay: Relay, told: Told) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::Stream(Box::new(relay)));
+pub(crate) fn stream(relay: Box<Relay>, told: Told) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Stream(relay));
     let headers = response.headers_mut();
     headers.reserve(12);
     headers

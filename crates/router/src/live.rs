@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use telemetry::{AliasMetrics, AttemptMetrics, Metrics};
 
 use self::target::{LiveModel, LiveTarget, header_value};
-use crate::upstream::Pools;
+use crate::upstream::{EndpointPool, Pools};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -38,6 +38,8 @@ pub struct LiveSnapshot {
     by_model: Map<Box<str>, Vec<Arc<LiveAlias>>>,
     held: Map<ObjectId, Held>,
     targets: Map<ObjectId, Arc<LiveTarget>>,
+    /// The addresses of the pools that are in use, to tell them apart.
+    pools: HashSet<usize, RandomState>,
 }
 
 /// An alias that did not compile and has no last good form.
@@ -148,6 +150,7 @@ impl LiveSnapshot {
                 (a.compiled.created, &a.compiled.id).cmp(&(b.compiled.created, &b.compiled.id))
             });
         }
+        live.pools = live.targets.values().map(|t| Arc::as_ptr(&t.pool).addr()).collect();
         live.forget_series(metrics);
         live
     }
@@ -250,6 +253,11 @@ impl LiveSnapshot {
             .collect();
         seen.sort_by(|a, b| a.compiled.model.cmp(&b.compiled.model));
         seen
+    }
+
+    /// Whether a target of it is reached by this pool.
+    pub(crate) fn uses(&self, pool: &Arc<EndpointPool>) -> bool {
+        self.pools.contains(&Arc::as_ptr(pool).addr())
     }
 
     /// The aliases that no candidate of can be used now, whatever the request.

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use routing::{Rng, budget::Budget};
+use routing::{ObjectId, Rng, budget::Budget};
 use serde_json::Value;
 use telemetry::{Metrics, RequestEnd};
+use wire::Credential;
 
 use crate::{
     attempts::Attempts,
@@ -29,6 +30,8 @@ use crate::{
     record::Record,
     relay::Relay,
     respond::{self, Reason, ResponseBody},
+    store::Applied,
+    upstream::Pools,
 };
 
 /// How the data path behaves.
@@ -120,6 +123,21 @@ impl Traffic {
         self.live.store(Arc::new(live));
     }
 
+    /// Serves from what the controller sent, from now on; connections to endpoints that are no
+    /// longer in it are closed when they are idle.
+    pub fn apply(&self, applied: &Applied, pools: &Pools) {
+        let credential = |id: &ObjectId| applied.credentials.get(id).map(Credential::material);
+        let live = LiveSnapshot::assemble(
+            &self.live.load(),
+            &applied.snapshot,
+            &credential,
+            pools,
+            &self.metrics,
+        );
+        pools.retain(|pool| live.uses(pool));
+        self.swap(live);
+    }
+
     /// Answers a request.
     pub(crate) async fn handle(
         &self,
@@ -173,8 +191,12 @@ impl Traffic {
         let route = route(&parts.method, parts.uri.path())?;
         let namespace = self.namespace()?;
         let (endpoint, explain_only) = match route {
-            Route::Models => return Ok(Reply::Json(models::list(&self.live.load(), namespace))),
+            Route::Models => {
+                record.reason = Reason::Local;
+                return Ok(Reply::Json(models::list(&self.live.load(), namespace)));
+            }
             Route::Model(id) => {
+                record.reason = Reason::Local;
                 return models::one(&self.live.load(), namespace, id).map(Reply::Json);
             }
             Route::Call(endpoint) => (endpoint, false),
@@ -190,6 +212,7 @@ impl Traffic {
         let mut rng = Rng::new(seed);
         let decision = decide(&alias, &facts, seed, &mut rng, clock::now());
         if explain_only {
+            record.reason = Reason::Local;
             let said = explain::explain(&alias, &facts, &decision);
             return Ok(Reply::Json(Bytes::from(said.to_string())));
         }
@@ -267,4 +290,33 @@ pub(crate) fn with_member(object: &Bytes, moniker: &Value) -> Bytes {
     let mut out = inside.to_vec();
     out.extend_from_slice(format!("{comma}\"moniker\":{moniker}}}").as_bytes());
     Bytes::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(
+        _: impl Fn(&'static Traffic, &'static Lengths, Request<Incoming>) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_costs_little_memory() {
+        let size = size_of_future(Traffic::handle);
+        assert!(size < 6 * 1024, "the future of a request is {size} bytes");
+    }
+
+    #[test]
+    fn a_member_is_added_and_nothing_else_changes() {
+        let said = serde_json::json!({"a": 1});
+        for (object, want) in [
+            ("{\"x\": 1e400 }\n", "{\"x\": 1e400 ,\"moniker\":{\"a\":1}}"),
+            ("{ }", "{ \"moniker\":{\"a\":1}}"),
+            ("[]", "[]"),
+        ] {
+            assert_eq!(with_member(&Bytes::from(object), &said), want);
+        }
+    }
 }

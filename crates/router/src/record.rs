@@ -241,7 +241,6 @@ impl Record {
 
     /// One line, without anything that a caller or a provider wrote.
     fn log(&self, end: RequestEnd, took: Duration) {
-        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
         if !tracing::enabled!(target: "moniker::request", tracing::Level::INFO) {
             return;
         }
@@ -275,6 +274,10 @@ impl Drop for Record {
         self.attempt_ends(Ending::of(OutcomeClass::CallerLeft));
         self.ends(RequestEnd::Left);
     }
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
 }
 
 fn millis(duration: Duration) -> u64 {

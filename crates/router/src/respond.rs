@@ -65,6 +65,8 @@ reasons! {
     Fallback = "fallback",
     /// The same candidate answered when asked again.
     Retry = "retry",
+    /// The router answered by itself.
+    Local = "local",
     /// The request was refused before any target was chosen.
     Refused = "refused",
     /// No target can serve the request.

@@ -19,7 +19,12 @@ pub(super) fn check(export: Option<&Export>, problems: &mut Problems) {
         (ExportFrom::Same | ExportFrom::All, Some(_)) => {
             problems.add("spec.export.selector", "goes with `from: Selector` alone; remove it");
         }
-        _ => {}
+        (ExportFrom::Selector, Some(selector)) => problems.check(
+            !selector.match_labels.is_empty(),
+            "spec.export.selector.matchLabels",
+            "is empty, and so matches no namespace",
+        ),
+        (ExportFrom::Same | ExportFrom::All, None) => {}
     }
 }
 

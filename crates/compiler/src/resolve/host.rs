@@ -10,8 +10,11 @@ use crate::world::Settings;
 /// Hosts that hand out credentials of the machine.
 const METADATA_NAMES: [&str; 4] =
     ["metadata", "metadata.google.internal", "metadata.goog", "instance-data"];
-const METADATA_V4: [Ipv4Addr; 2] =
-    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// The base URL of this endpoint in its one normal form, without a slash at its end, so that
@@ -38,11 +41,23 @@ pub(super) fn base_url(text: &str, settings: &Settings) -> Result<String, String
     }
     match url.host() {
         Some(Host::Domain(name)) => domain(name, settings)?,
-        Some(Host::Ipv4(ip)) => address(IpAddr::V4(ip), settings)?,
+        Some(Host::Ipv4(ip)) => {
+            address(IpAddr::V4(ip), settings)?;
+            if written_host(text) != ip.to_string() {
+                return Err(format!("has a number for a host: write it as {ip}"));
+            }
+        }
         Some(Host::Ipv6(ip)) => address(IpAddr::V6(ip), settings)?,
         None => return Err("has no host".to_owned()),
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// The host as it is written, of a URL that has neither a user nor an IPv6 address.
+fn written_host(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    authority.split(':').next().unwrap_or_default()
 }
 
 fn domain(name: &str, settings: &Settings) -> Result<(), String> {
@@ -76,7 +91,12 @@ fn address(ip: IpAddr, settings: &Settings) -> Result<(), String> {
             "names {ip}, a link-local or metadata address, which no target may be"
         ));
     }
-    if ip.is_unspecified() || ip.is_multicast() || (ip.is_loopback() && !settings.dev) {
+    let this_network = matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0);
+    if ip.is_unspecified()
+        || this_network
+        || ip.is_multicast()
+        || (ip.is_loopback() && !settings.dev)
+    {
         return Err(format!("names {ip}, which is the router itself or no single host"));
     }
     Ok(())
@@ -136,6 +156,9 @@ mod tests {
             "https://127.1",
             "https://2130706433",
             "https://0x7f000001/",
+            "https://3232235777",
+            "https://0.1.2.3",
+            "https://10.1.2.3.",
             "https://[::1]",
             "https://[::ffff:127.0.0.1]",
             "https://0.0.0.0",

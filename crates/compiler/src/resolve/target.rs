@@ -199,10 +199,13 @@ fn headers(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<(String, S
                  the connection's own headers to the router",
             );
         }
-        let printable = value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b));
-        problems.check(printable, &path, "has a value with other than printable ASCII");
+        let visible = |b: &u8| b.is_ascii_graphic();
+        let printable = value.bytes().all(|b| visible(&b) || b == b' ')
+            && value.as_bytes().first().is_some_and(visible)
+            && value.as_bytes().last().is_some_and(visible);
+        problems.check(printable, &path, "must have a value of visible ASCII, spaces inside only");
         problems.check(out.iter().all(|(n, _)| *n != lower), &path, "is there in another case too");
-        out.push((lower, value.trim().to_owned()));
+        out.push((lower, value.clone()));
     }
     out.sort();
     out

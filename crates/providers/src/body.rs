@@ -182,6 +182,8 @@ const MEMBERS: [&str; 17] = [
 struct Scan {
     seen: u32,
     model: Option<Span>,
+    /// Whether the endpoint knows streams: where it does not, `stream` means nothing.
+    streams: bool,
     body: RequestBody,
 }
 
@@ -198,7 +200,7 @@ impl Scan {
             text_bytes: 0,
             other_tokens: 0,
         };
-        Self { seen: 0, model: None, body }
+        Self { seen: 0, model: None, streams: endpoint != Endpoint::Embeddings, body }
     }
 
     fn need(&mut self, capability: Capability) {
@@ -363,6 +365,7 @@ impl Scan {
 
     fn finish(mut self) -> Result<RequestBody, BodyError> {
         self.body.model = self.model.ok_or(BodyError::NoModel)?;
+        self.body.stream &= self.streams;
         if self.body.stream {
             self.need(Capability::Streaming);
         }

@@ -131,10 +131,12 @@ fn base64_counts_per_image_and_not_per_byte() {
 
 #[test]
 fn token_ids_are_tokens() {
-    let body = r#"{"model":"m","input":[[1,2,3],[4]]}"#;
+    let body = r#"{"model":"m","stream":true,"input":[[1,2,3],[4]]}"#;
     let read = RequestBody::read(Endpoint::Embeddings, body.as_bytes()).unwrap();
     assert_eq!(read.prompt_tokens(), 4);
     assert!(read.needs.has(Capability::Embeddings));
+    // An endpoint without streams passes the member on and answers with JSON.
+    assert!(!read.stream && !read.needs.has(Capability::Streaming));
 }
 
 #[test]

@@ -2,10 +2,14 @@
 //! stream as JSON. Only for servers that ignore `stream`; everything else passes as it came.
 
 use bytes::Bytes;
-use routing::Endpoint;
+use routing::{Endpoint, ProviderKind};
 use serde_json::{Map, Value, json};
 
-use crate::sse::{Splitter, fields};
+use crate::{
+    failure::Failure,
+    sse::fields,
+    stream::{End, Judgement, Stream},
+};
 
 /// The events of a JSON answer that was judged to be one: a chunk with all of each choice, one with
 /// its finish reason, usage where the caller wants it, `[DONE]`.
@@ -71,50 +75,53 @@ pub fn is_event_stream(body: &[u8]) -> bool {
     [&b"data:"[..], b"event:", b":", b"id:", b"retry:"].iter().any(|p| body.starts_with(p))
 }
 
-/// The JSON answer that a stream of events adds up to; `None` where it holds no event that can be
-/// read. An error in it is the answer. Choices without a finish reason stay without one.
-pub fn collect(endpoint: Endpoint, body: &Bytes) -> Option<Bytes> {
-    let mut splitter = Splitter::new(usize::MAX);
-    splitter.push(body.clone());
-    let mut whole: Option<Map<String, Value>> = None;
-    let mut choices: Vec<Map<String, Value>> = Vec::new();
-    loop {
-        let raw = match splitter.next() {
-            Ok(Some(raw)) => raw,
-            _ => match splitter.rest() {
-                Some(raw) => raw,
-                None => break,
-            },
-        };
-        let event = fields(&raw);
-        let Ok(Value::Object(mut chunk)) = serde_json::from_slice(&event.data) else { continue };
-        if event.name == b"error" || chunk.get("error").is_some_and(|e| !e.is_null()) {
-            let error = if chunk.contains_key("error") {
-                Value::Object(chunk)
-            } else {
-                json!({"error": chunk})
-            };
-            return Some(Bytes::from(error.to_string()));
-        }
-        if let Some(Value::Array(parts)) = chunk.remove("choices") {
-            for part in parts {
-                add_choice(&mut choices, part);
+/// The JSON answer that a stream of events adds up to. An error in it is the failure; so is an end
+/// without the dialect's terminal event.
+pub fn collect(provider: ProviderKind, endpoint: Endpoint, body: &Bytes) -> Result<Bytes, Failure> {
+    let mut stream = Stream::new(provider, endpoint, false);
+    let mut whole = Map::new();
+    let mut choices = Vec::new();
+    let mut take = |stream: &mut Stream| {
+        while let Some(event) = stream.next().map_err(|e| Failure::invalid(e.to_string()))? {
+            if let Judgement::Error(failure) = event.judgement {
+                return Err(*failure);
+            }
+            if let Ok(Value::Object(chunk)) = serde_json::from_slice(&fields(&event.raw).data) {
+                add_chunk(&mut whole, &mut choices, chunk);
             }
         }
-        let whole = whole.get_or_insert_with(Map::new);
-        for (key, value) in chunk {
-            if !value.is_null() || !whole.contains_key(&key) {
-                whole.insert(key, value);
-            }
-        }
+        Ok(())
+    };
+    stream.push(body.clone());
+    take(&mut stream)?;
+    stream.close();
+    take(&mut stream)?;
+    if stream.end() == End::Truncated {
+        return Err(Failure::invalid("The provider's stream ended before it was finished."));
     }
-    let mut whole = whole?;
     if endpoint == Endpoint::ChatCompletions {
         whole.insert("object".into(), "chat.completion".into());
     }
     let choices = choices.into_iter().map(finish_choice).collect();
     whole.insert("choices".into(), Value::Array(choices));
-    Some(Bytes::from(Value::Object(whole).to_string()))
+    Ok(Bytes::from(Value::Object(whole).to_string()))
+}
+
+fn add_chunk(
+    whole: &mut Map<String, Value>,
+    choices: &mut Vec<Map<String, Value>>,
+    mut chunk: Map<String, Value>,
+) {
+    if let Some(Value::Array(parts)) = chunk.remove("choices") {
+        for part in parts {
+            add_choice(choices, part);
+        }
+    }
+    for (key, value) in chunk {
+        if !value.is_null() || !whole.contains_key(&key) {
+            whole.insert(key, value);
+        }
+    }
 }
 
 fn add_choice(choices: &mut Vec<Map<String, Value>>, part: Value) {

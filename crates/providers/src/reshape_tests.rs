@@ -1,6 +1,14 @@
 //! One answer, both shapes.
 
+use routing::{OutcomeClass, outcome::Fault};
+
 use super::*;
+
+fn chat(text: impl Into<Bytes>) -> Result<Value, OutcomeClass> {
+    collect(ProviderKind::OpenAICompatible, Endpoint::ChatCompletions, &text.into())
+        .map(|whole| serde_json::from_slice(&whole).unwrap())
+        .map_err(|failure| failure.class)
+}
 
 fn answer() -> Value {
     json!({
@@ -22,9 +30,7 @@ fn there_and_back() {
     let text = Bytes::from(events.concat());
     assert!(is_event_stream(&text));
     assert!(!is_event_stream(body.as_bytes()));
-    let back: Value =
-        serde_json::from_slice(&collect(Endpoint::ChatCompletions, &text).unwrap()).unwrap();
-    assert_eq!(back, answer());
+    assert_eq!(chat(text), Ok(answer()));
 }
 
 #[test]
@@ -68,8 +74,7 @@ fn fragments_add_up() {
     ]
     .map(|e| format!("data: {}\n\n", e.replace('\n', " ")))
     .concat();
-    let whole: Value =
-        serde_json::from_slice(&collect(Endpoint::ChatCompletions, &text.into()).unwrap()).unwrap();
+    let whole = chat(text).unwrap();
     assert_eq!(
         whole["choices"][0],
         json!({"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant",
@@ -80,11 +85,16 @@ fn fragments_add_up() {
 }
 
 #[test]
-fn an_error_is_the_answer() {
-    let text = "data: {\"choices\":[]}\n\ndata: {\"error\":{\"message\":\"x\"}}\n\n";
-    let whole = collect(Endpoint::ChatCompletions, &Bytes::from(text)).unwrap();
-    assert_eq!(whole, r#"{"error":{"message":"x"}}"#);
-    let named = collect(Endpoint::ChatCompletions, &Bytes::from("event: error\ndata: {\"a\":1}"));
-    assert_eq!(named.unwrap(), r#"{"error":{"a":1}}"#);
-    assert_eq!(collect(Endpoint::ChatCompletions, &Bytes::from("data: [DONE]\n\n")), None);
+fn errors_and_cut_streams_are_failures() {
+    let hi = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let error = "data: {\"error\":{\"message\":\"x\",\"code\":429}}\n\n";
+    let limited = OutcomeClass::Fault(Fault::RateLimited);
+    assert_eq!(chat(format!("{hi}{error}")), Err(limited));
+    let invalid = OutcomeClass::Fault(Fault::InvalidResponse);
+    assert_eq!(chat(hi), Err(invalid));
+    assert_eq!(chat("data: [DONE]\n\n"), Err(invalid));
+    assert_eq!(
+        chat(format!("{hi}data: [DONE]\n\n")).unwrap()["choices"][0]["message"]["content"],
+        "hi"
+    );
 }

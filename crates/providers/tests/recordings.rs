@@ -2,6 +2,8 @@
 //! the same events however its bytes are split. They are read from the folder that `MONIKER_DATA`
 //! names; without it this says that it skipped them.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
 use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,
@@ -104,7 +106,7 @@ fn requests_are_read_and_answers_judged() {
                 _ => None,
             });
             if failed.is_none() && end == End::Complete {
-                let whole = collect(endpoint, &body).unwrap();
+                let whole = collect(kind, endpoint, &body).unwrap();
                 judge_answer(kind, endpoint, status, &whole)
                     .unwrap_or_else(|e| panic!("{}: {e:?}", recording.path));
             }

@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use providers::{
-    End, Failure, Judgement, Rewritten, Stream, classify, errors::CallerError, judge_answer,
-    rewrite, scrub::scrub,
+    End, Failure, Judgement, Rewritten, Stream, classify, collect, errors::CallerError,
+    is_event_stream, judge_answer, rewrite, scrub::scrub,
 };
 use routing::{OutcomeClass, outcome::Fault};
 use tokio::time::{Instant, timeout_at};
@@ -222,7 +222,14 @@ impl Attempt<'_> {
         if self.asked.read.stream {
             return self.stream(parts.status, source, hide_usage, record).await;
         }
-        let text = source.all(Bytes::new(), MAX_ANSWER).await?;
+        let mut text = source.all(Bytes::new(), MAX_ANSWER).await?;
+        // Judged by its content: events that nobody asked for are collected.
+        if is_event_stream(&text) {
+            let provider = self.target.compiled.provider;
+            text = collect(provider, self.asked.endpoint, &text).map_err(|failure| {
+                Refused::By(Box::new(Failure { status: Some(parts.status), ..failure }))
+            })?;
+        }
         self.answer(parts.status, &text, record)?;
         record.attempt_ends(Ending {
             status: Some(parts.status.as_u16()),

@@ -4,6 +4,7 @@ mod explain;
 mod fallback;
 mod limits;
 mod passthrough;
+mod patience;
 mod rig;
 mod streams;
 mod upstream;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -143,9 +143,10 @@ pub(crate) async fn read(
     Ok((if rest.is_empty() { first } else { rest.freeze() }, lease))
 }
 
-/// Reads on what a refused caller still sends, within bounds, beside the answer.
-pub(crate) fn linger(mut body: Incoming) {
-    if body.is_end_stream() {
+/// Reads on what a refused caller still sends, within bounds, beside the answer. One that waits to
+/// be told to go on is not.
+pub(crate) fn linger(mut body: Incoming, headers: &HeaderMap) {
+    if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }
     tokio::spawn(async move {

@@ -1,6 +1,7 @@
-//! What hyper does not watch on a caller's connection: that a first byte comes at all, and whether
-//! a request had a `Content-Length` beside its `Transfer-Encoding` (hyper drops the one and goes
-//! on; such a request is how requests are smuggled, so ours is refused).
+//! What hyper does not watch on a caller's connection: that a first byte comes at all, that what is
+//! written is taken, and whether a request had a `Content-Length` beside its `Transfer-Encoding`
+//! (hyper drops the one and goes on; such a request is how requests are smuggled, so ours is
+//! refused).
 
 use std::{
     io,
@@ -21,6 +22,9 @@ use tokio::{
 /// Bytes that every request has at least, and the length of HTTP/2's preface: until so many have
 /// come, the first-byte timer runs (hyper-util's detection of the version has none).
 const PREFACE: usize = 24;
+
+/// How long a peer may take nothing of what is written to it.
+const WRITE_IDLE: Duration = Duration::from_secs(60);
 
 /// The line whose occurrences are counted.
 const PATTERN: &[u8] = b"\ncontent-length";
@@ -48,13 +52,38 @@ pub(crate) struct Watched<IO> {
     read: usize,
     matched: usize,
     lengths: Arc<Lengths>,
+    /// Runs while the peer does not take what is written.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<IO> Watched<IO> {
     /// Watches `io`: its first bytes must come within `first_byte`.
     pub(crate) fn new(io: IO, first_byte: Duration, lengths: Arc<Lengths>) -> Self {
         // The connection's first line is no header, so matching begins at a line's start only.
-        Self { io, first: Some(Box::pin(sleep(first_byte))), read: 0, matched: 0, lengths }
+        Self {
+            io,
+            first: Some(Box::pin(sleep(first_byte))),
+            read: 0,
+            matched: 0,
+            lengths,
+            stalled: None,
+        }
+    }
+
+    /// Ends a write that the peer has taken nothing of for too long: a caller that does not read
+    /// holds a stream, and a connection to a provider with it.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_IDLE)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Runs the matcher over what was read. Its state survives between reads; a newline occurs in
@@ -113,7 +142,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.written(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -129,7 +159,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.written(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -164,9 +164,7 @@ impl Traffic {
                 respond::stream(relay, told)
             }
             Err(refusal) => {
-                if refusal.close {
-                    body::linger(body);
-                }
+                body::linger(body, &parts.headers);
                 record.status = refusal.status.as_u16();
                 let said = record.metadata.as_ref().map(|d| explain::metadata(&record, d));
                 let end = match refusal.status.as_u16() {

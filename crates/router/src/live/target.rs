@@ -75,6 +75,10 @@ impl LiveTarget {
     ) -> Result<Self, BadEndpoint> {
         let credential = credential(compiled, secret);
         let mut headers = HeaderMap::with_capacity(8 + compiled.headers.len());
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("moniker/", env!("CARGO_PKG_VERSION"))),
+        );
         for (name, value) in &compiled.headers {
             // The compiler refuses what is no header; one that is none here all the same is left
             // out, since nothing else of the target depends on it.
@@ -89,10 +93,6 @@ impl LiveTarget {
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("moniker/", env!("CARGO_PKG_VERSION"))),
-        );
         if let Some((name, value)) = &credential {
             headers.insert(name.clone(), value.clone());
         }

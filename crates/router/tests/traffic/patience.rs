@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     rig::{Rig, World, ask},
-    upstream::{Do, Upstream, chat},
+    upstream::{self, Do, Upstream, chat},
 };
 
 /// Sends these bytes and nothing more; what comes back until the router closes, and after how long.
@@ -86,4 +86,25 @@ async fn a_deadline_of_the_alias_ejects() {
     // When nothing else is left it is asked all the same.
     only.next(chat("ok"));
     assert_eq!(rig.chat(ask()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_caller_that_does_not_read_is_left() {
+    let flood: Vec<Do> = std::iter::once(upstream::events_head())
+        .chain((0..400).map(|_| upstream::chunk(&upstream::content(&"a".repeat(64 << 10)))))
+        .chain([Do::Hang])
+        .collect();
+    let only = Upstream::always(flood).await;
+    let rig = Rig::start(World::over(&[&only])).await;
+    let body = crate::rig::ask_stream();
+    let mut stream = TcpStream::connect(rig.addr).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'H');
+    // Nothing more is read. The provider is held back, and let go after the time for writing.
+    tokio::time::pause();
+    only.peer_left().await;
 }

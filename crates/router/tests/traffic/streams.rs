@@ -5,7 +5,7 @@ use std::io::Write as _;
 use http_body_util::BodyExt as _;
 
 use crate::{
-    rig::{Answer, Rig, World, ask_stream},
+    rig::{Answer, Rig, World, ask, ask_stream},
     upstream::{
         self, DONE, Do, Upstream, chat, chunk, content, delta, end, events_head, finish,
         good_stream, role,
@@ -164,6 +164,31 @@ async fn a_json_answer_to_a_stream_request_becomes_events() {
     assert!(answer.body.contains(r#""content":"hello""#), "{}", answer.body);
     assert!(answer.body.contains("chat.completion.chunk"));
     assert!(answer.body.ends_with(DONE));
+}
+
+#[tokio::test]
+async fn a_stream_that_answers_a_json_request_is_collected() {
+    let only = Upstream::always(good_stream("a")).await;
+    let rig = Rig::start(World::over(&[&only])).await;
+    let answer = rig.chat(ask()).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    let body = answer.json();
+    assert_eq!(body["object"], "chat.completion");
+    let choice = &body["choices"][0];
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&"a".into(), &"stop".into())
+    );
+}
+
+#[tokio::test]
+async fn a_cut_stream_that_answers_a_json_request_is_no_answer() {
+    let bad =
+        Upstream::always(vec![events_head(), chunk(&role()), chunk(&content("a")), end()]).await;
+    let good = Upstream::always(chat("whole")).await;
+    let rig = Rig::start(World::over(&[&bad, &good])).await;
+    let answer = rig.chat(ask()).await;
+    assert_eq!((answer.status, answer.target()), (200, "t1"));
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn heads_that_smuggle_or_swell_are_refused() {
         assert!(text.starts_with("HTTP/1.1 400 "), "{raw:?}: {text}");
         assert_eq!(text.matches("HTTP/1.1").count(), 1, "one response: {text}");
     }
-    let many: String = (0..120).map(|i| format!("x-h{i}: 1\r\n")).collect();
+    let many = "x-many: 1\r\n".repeat(120);
     let text =
         rig.raw(format!("{post}host: x\r\n{many}content-length: 2\r\n\r\n{{}}").as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 431 ") && text.contains("at most 100"), "{text}");

@@ -1,5 +1,12 @@
 //! The data path over real sockets: providers that fail in every way, and what callers get.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod explain;
 mod fallback;
 mod limits;

@@ -16,9 +16,9 @@ use routing::{
     StrategyKind, StrategySpec,
     outcome::Fault,
     snapshot::{
-        CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEndpoint, CompiledEntry,
-        CompiledFallback, CompiledLineup, CompiledModel, CompiledTarget, CompiledTimeouts,
-        Exported, Members, Resource, Visibility,
+        CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEjection, CompiledEndpoint,
+        CompiledEntry, CompiledFallback, CompiledLineup, CompiledModel, CompiledTarget,
+        CompiledTimeouts, Exported, Members, Resource, Visibility,
     },
 };
 use secrecy::SecretString;
@@ -102,7 +102,7 @@ pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
             max_output_tokens: None,
             capabilities: CapabilitySet::unstated(),
         }],
-        ejection: Default::default(),
+        ejection: CompiledEjection::default(),
         cordoned: false,
     }
 }

@@ -2,10 +2,15 @@
 
 #![cfg(test)]
 
+mod all_failed;
 mod bad_input;
+mod faults;
 mod files;
 mod quickstart;
+mod recovery;
+mod rig;
 mod sdk;
+mod streams;
 
 use serde_json::{Value, json};
 use testkit::moniker::Moniker;

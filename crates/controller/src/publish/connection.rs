@@ -1,0 +1,183 @@
+//! One router's stream. It is pulled: the next piece is made when the router can take it, from the
+//! state as it is then. What is under way is one plan over one state, so that a COMMIT always
+//! stands for a whole state; whatever is published meanwhile is met by the next plan at once.
+
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+    vec,
+};
+
+use bytes::Bytes;
+use telemetry::ControllerMetrics;
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
+use wire::{Commit, Encoder, FEATURES, Frame, Held, Hello, PROTOCOL};
+
+use super::{
+    Shared,
+    plan::{self, Step},
+    state::State,
+    view::View,
+};
+
+/// About how large a piece is.
+const PIECE: usize = 32 << 10;
+/// Fast, and with a small window: there may be many routers.
+const ZSTD_LEVEL: i32 = 1;
+
+/// A stream to a router.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    view: View,
+    generation: watch::Receiver<u64>,
+    heartbeat: Interval,
+    encoder: Encoder,
+    zstd: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
+    out: Vec<u8>,
+    /// What is under way.
+    steps: vec::IntoIter<Step>,
+    state: Arc<State>,
+    /// Whether a COMMIT ends what is under way.
+    commit: bool,
+    _counted: Counted,
+}
+
+/// Counts a router as connected.
+struct Counted(Arc<ControllerMetrics>);
+
+impl Counted {
+    fn new(metrics: &Arc<ControllerMetrics>) -> Self {
+        metrics.routers.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.routers.dec();
+    }
+}
+
+impl Connection {
+    /// A stream to a router that holds this.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        state: Arc<State>,
+        held: Held,
+        zstd: bool,
+    ) -> io::Result<Self> {
+        let zstd = zstd.then(|| zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL));
+        let every = shared.settings.heartbeat;
+        let mut heartbeat = interval_at(Instant::now() + every, every);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut generation = shared.generation.subscribe();
+        generation.mark_changed();
+        let mut connection = Self {
+            view: View::of(held),
+            generation,
+            heartbeat,
+            encoder: Encoder::default(),
+            zstd: zstd.transpose()?,
+            out: Vec::new(),
+            steps: Vec::new().into_iter(),
+            state,
+            commit: true,
+            _counted: Counted::new(&shared.settings.metrics),
+            shared,
+        };
+        connection.hello()?;
+        connection.plan();
+        Ok(connection)
+    }
+
+    fn hello(&mut self) -> io::Result<()> {
+        let settings = &self.shared.settings;
+        let routers = u32::try_from(settings.metrics.routers.get()).unwrap_or(u32::MAX);
+        let hello = Frame::Hello(Hello {
+            protocol: PROTOCOL,
+            controller: settings.controller.clone(),
+            cluster: settings.cluster.clone(),
+            features: FEATURES.iter().map(|f| (*f).to_owned()).collect(),
+            heartbeat_millis: u64::try_from(settings.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            routers: routers.max(1),
+        });
+        self.write(&hello)
+    }
+
+    fn write(&mut self, frame: &Frame) -> io::Result<()> {
+        self.encoder.encode(frame, &mut self.out).map_err(io::Error::other)
+    }
+
+    /// Plans what takes the router to the state.
+    fn plan(&mut self) {
+        let plan = plan::plan(&mut self.view, &self.state, Instant::now());
+        if plan.doubtful {
+            self.shared.doubts.send_modify(|doubts| *doubts += 1);
+        }
+        self.commit |= !plan.steps.is_empty();
+        self.steps = plan.steps.into_iter();
+    }
+
+    /// The next piece of the stream; `None`: it is over.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        while !self.shared.closed.is_cancelled() {
+            self.fill()?;
+            if !self.out.is_empty() {
+                return self.piece().map(Some);
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.closed.cancelled() => return Ok(None),
+                changed = self.generation.changed() => {
+                    if changed.is_err() {
+                        return Ok(None);
+                    }
+                    if let Some(state) = self.shared.state.read().clone() {
+                        self.state = state;
+                    }
+                    self.plan();
+                }
+                _ = self.heartbeat.tick() => {
+                    // A credential's last good form may have had its time.
+                    self.plan();
+                    if !self.commit {
+                        self.write(&Frame::Heartbeat)?;
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes of what is under way as much as makes a piece.
+    fn fill(&mut self) -> io::Result<()> {
+        while self.out.len() < PIECE {
+            let Some(step) = self.steps.next() else {
+                if std::mem::take(&mut self.commit) {
+                    let (revision, counts) = self.view.sums();
+                    self.write(&Frame::Commit(Commit { revision, counts }))?;
+                }
+                return Ok(());
+            };
+            match step.frame(&self.state) {
+                Some(frame) => self.write(&frame)?,
+                None => tracing::error!(?step, "nothing to send for a step of the plan"),
+            }
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self) -> io::Result<Bytes> {
+        self.heartbeat.reset();
+        let Some(zstd) = &mut self.zstd else {
+            return Ok(Bytes::from(std::mem::take(&mut self.out)));
+        };
+        zstd.write_all(&self.out)?;
+        zstd.flush()?;
+        self.out.clear();
+        Ok(Bytes::from(std::mem::take(zstd.get_mut())))
+    }
+}

@@ -1,0 +1,153 @@
+//! The state that is served: the snapshot, what routers should have of credentials, and what is
+//! known of what is not there.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use compiler::SecretBytes;
+use routing::{ObjectId, RoutingSnapshot, snapshot::Resource};
+use serde::Serialize;
+use tokio::time::Instant;
+use wire::{Cause, Key, Kind, MAX_RESOURCE};
+
+use super::{
+    KnownUntil, Publication,
+    credentials::{self, Wanted},
+};
+
+/// How long a deletion is remembered.
+const KEPT: Duration = Duration::from_mins(10);
+/// How many deletions are remembered before the oldest are forgotten.
+const MOST: usize = 20_000;
+
+/// A published state.
+pub(super) struct State {
+    pub(super) snapshot: Arc<RoutingSnapshot>,
+    pub(super) credentials: BTreeMap<ObjectId, Wanted>,
+    known: Box<KnownUntil>,
+    deleted: BTreeMap<Key, (u64, Instant)>,
+}
+
+impl State {
+    /// The state after `before`.
+    pub(super) fn next(
+        before: Option<&Self>,
+        mut publication: Publication,
+        key: &SecretBytes,
+        now: Instant,
+    ) -> Self {
+        let credentials = credentials::next(before, &publication, key, now);
+        fit(before.map(|b| &*b.snapshot), &mut publication.snapshot);
+        let mut deleted = before.map(|b| b.deleted.clone()).unwrap_or_default();
+        deleted.retain(|_, (_, at)| now.duration_since(*at) < KEPT);
+        for (key, version) in publication.deleted {
+            deleted.insert(key, (version, now));
+        }
+        let mut state =
+            Self { snapshot: publication.snapshot, credentials, known: publication.known, deleted };
+        if let Some(before) = before {
+            state.withdraw(before, now);
+        }
+        state.bound();
+        state
+    }
+
+    /// What was served before, is served no longer, and is not missing from a new list: it was seen
+    /// to go, as the loser of a conflict is.
+    fn withdraw(&mut self, before: &Self, now: Instant) {
+        let aliases = before.snapshot.aliases.iter().map(|(id, r)| (Key::alias(id), r.version()));
+        let targets = before.snapshot.targets.iter().map(|(id, r)| (Key::target(id), r.version()));
+        for (key, version) in aliases.chain(targets) {
+            if self.has(&key) || self.deleted.contains_key(&key) {
+                continue;
+            }
+            let until = |state: &Self| (state.known)(&key.kind, &key.id.namespace);
+            if until(self).is_some() && until(self) == until(before) {
+                self.deleted.insert(key, (version, now));
+            }
+        }
+    }
+
+    fn bound(&mut self) {
+        if self.deleted.len() > MOST {
+            let mut times: Vec<Instant> = self.deleted.values().map(|(_, at)| *at).collect();
+            times.sort_unstable();
+            let oldest = times[times.len() - MOST];
+            self.deleted.retain(|_, (_, at)| *at >= oldest);
+        }
+    }
+
+    /// Whether it has this resource, held ones too.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        match key.kind {
+            Kind::Alias => self.snapshot.aliases.contains_key(&key.id),
+            Kind::Target => self.snapshot.targets.contains_key(&key.id),
+            Kind::Credential | Kind::Other(_) => false,
+        }
+    }
+
+    /// Why a resource that is not in the snapshot is to be removed, and as of which version; `None`:
+    /// nothing is known of it, so whoever has it keeps it.
+    pub(super) fn gone(&self, key: &Key) -> Option<(Cause, u64)> {
+        if let Some((version, _)) = self.deleted.get(key) {
+            return Some((Cause::Deleted, *version));
+        }
+        Some((Cause::Absent, (self.known)(&key.kind, &key.id.namespace)?))
+    }
+
+    /// The JSON of a resource's value.
+    pub(super) fn json(&self, key: &Key) -> Option<String> {
+        fn json<T: serde::Serialize>(resource: Option<&Resource<T>>) -> Option<String> {
+            serde_json::to_string(resource?.value()?).ok()
+        }
+        match key.kind {
+            Kind::Alias => json(self.snapshot.aliases.get(&key.id)),
+            Kind::Target => json(self.snapshot.targets.get(&key.id)),
+            Kind::Credential | Kind::Other(_) => None,
+        }
+    }
+}
+
+/// Holds what is too large for a frame.
+fn fit(before: Option<&RoutingSnapshot>, snapshot: &mut Arc<RoutingSnapshot>) {
+    let aliases = too_large(before.map(|b| &b.aliases), &snapshot.aliases);
+    let targets = too_large(before.map(|b| &b.targets), &snapshot.targets);
+    if aliases.is_empty() && targets.is_empty() {
+        return;
+    }
+    let snapshot = Arc::make_mut(snapshot);
+    hold(&mut snapshot.aliases, aliases);
+    hold(&mut snapshot.targets, targets);
+}
+
+/// What is too large, and how large; what was the same before was found to fit.
+fn too_large<T: Serialize>(
+    before: Option<&BTreeMap<ObjectId, Resource<T>>>,
+    resources: &BTreeMap<ObjectId, Resource<T>>,
+) -> Vec<(ObjectId, usize)> {
+    let digest = |resource: &Resource<T>| match resource {
+        Resource::Value { digest, .. } => Some(*digest),
+        Resource::Hold { .. } => None,
+    };
+    let size = |(id, resource): (&ObjectId, &Resource<T>)| {
+        let value = resource.value()?;
+        if before.and_then(|b| b.get(id)).and_then(digest) == digest(resource) {
+            return None;
+        }
+        let bytes = serde_json::to_vec(value).map_or(0, |json| json.len());
+        (bytes > MAX_RESOURCE).then(|| (id.clone(), bytes))
+    };
+    resources.iter().filter_map(size).collect()
+}
+
+fn hold<T>(resources: &mut BTreeMap<ObjectId, Resource<T>>, large: Vec<(ObjectId, usize)>) {
+    for (id, bytes) in large {
+        tracing::error!(resource = %id, bytes, limit = MAX_RESOURCE, "held: too large to be sent");
+        let message = format!(
+            "its compiled form has {bytes} bytes, over the limit of {MAX_RESOURCE}; make it smaller"
+        );
+        if let Some(resource) = resources.get_mut(&id) {
+            let version = resource.version();
+            *resource = Resource::Hold { version, reason: "InvalidSpec".to_owned(), message };
+        }
+    }
+}

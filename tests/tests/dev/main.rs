@@ -2,14 +2,18 @@
 
 #![cfg(test)]
 
+mod aliases;
 mod all_failed;
 mod bad_input;
 mod faults;
 mod files;
+mod metrics;
+mod passthrough;
 mod quickstart;
 mod recovery;
 mod rig;
 mod sdk;
+mod shuffle;
 mod streams;
 
 use serde_json::{Value, json};

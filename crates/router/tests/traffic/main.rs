@@ -14,4 +14,5 @@ mod passthrough;
 mod patience;
 mod rig;
 mod streams;
+mod tls;
 mod upstream;

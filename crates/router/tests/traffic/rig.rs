@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use router::{
     live::LiveSnapshot,
     pipeline::{Options, Traffic},
+    tls::ServerTls,
     upstream::{Pools, UpstreamConfig},
 };
 use routing::{
@@ -165,6 +166,14 @@ impl Rig {
     }
 
     pub(crate) async fn with(world: World, options: Options) -> Self {
+        Self::serve(world, options, None).await
+    }
+
+    pub(crate) async fn over_tls(world: World, tls: Arc<ServerTls>) -> Self {
+        Self::serve(world, options(), Some(tls)).await
+    }
+
+    async fn serve(world: World, options: Options, tls: Option<Arc<ServerTls>>) -> Self {
         let metrics = Arc::new(Metrics::new());
         let traffic = Traffic::new(options, Arc::clone(&metrics));
         let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
@@ -174,7 +183,7 @@ impl Rig {
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let served =
-            tokio::spawn(router::server::serve(listener, None, Arc::clone(&traffic), stop.clone()));
+            tokio::spawn(router::server::serve(listener, tls, Arc::clone(&traffic), stop.clone()));
         let rig = Self { addr, metrics, traffic, pools, stop, served };
         rig.apply(&world);
         rig

@@ -150,7 +150,7 @@ fn streams_are_the_same_at_any_split() {
         let received: Vec<u8> = expected.0.iter().flat_map(|e| e.raw.to_vec()).collect();
         assert_eq!(received, body, "{}: nothing is lost", recording.path);
         // Every offset of a small one, a sample of a large one.
-        let step = (body.len() / 400).max(1);
+        let step = (body.len() / 100).max(1);
         for at in (0..=body.len()).step_by(step) {
             let halves = [body.slice(..at), body.slice(at..)];
             assert_eq!(events(kind, endpoint, halves), expected, "{} at {at}", recording.path);

@@ -71,9 +71,8 @@ impl<'r> Attempts<'r> {
                     }
                     let place = self.alias.candidates[candidate.get()].place.as_ref();
                     let Some((target, model)) = place else {
-                        // The filter has let none through without a place.
-                        last = Some(Ended::NotClaimed);
-                        continue;
+                        // The filter lets none through without a place.
+                        return Err(self.verdict());
                     };
                     if !target.claim(*model, clock::now(), force) {
                         last = Some(Ended::NotClaimed);

@@ -12,7 +12,8 @@ use crate::client;
 pub(crate) fn target(name: &str, url: &str, more: &[&str]) -> String {
     let none = "auth: {type: None}";
     let auth = if more.iter().any(|line| line.starts_with("auth:")) { None } else { Some(none) };
-    let lines: String = auth.iter().chain(more).map(|line| format!("  {line}\n")).collect();
+    let lines: Vec<_> = auth.iter().chain(more).map(|line| format!("  {line}\n")).collect();
+    let lines = lines.concat();
     format!(
         "---\napiVersion: moniker.dev/v1alpha1\nkind: ProviderTarget\nmetadata: {{name: {name}}}\n\
          spec:\n  provider: OpenAICompatible\n  endpoint: {{url: \"{url}\"}}\n  \
@@ -30,8 +31,9 @@ pub(crate) fn secret(name: &str, value: &str) -> String {
 
 /// An alias of these entries; `more` are lines of its spec.
 pub(crate) fn alias(name: &str, strategy: &str, entries: &[String], more: &[&str]) -> String {
-    let entries: String = entries.iter().map(|entry| format!("  - {{{entry}}}\n")).collect();
-    let lines: String = more.iter().map(|line| format!("  {line}\n")).collect();
+    let entries: Vec<_> = entries.iter().map(|entry| format!("  - {{{entry}}}\n")).collect();
+    let lines: Vec<_> = more.iter().map(|line| format!("  {line}\n")).collect();
+    let (entries, lines) = (entries.concat(), lines.concat());
     format!(
         "---\napiVersion: moniker.dev/v1alpha1\nkind: ModelAlias\nmetadata: {{name: {name}}}\nspec:\n  \
          strategy: {{type: {strategy}}}\n  targets:\n{entries}{lines}"

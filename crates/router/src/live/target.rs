@@ -16,7 +16,7 @@ use routing::{
 use secrecy::{ExposeSecret as _, SecretString};
 use telemetry::{Metrics, TargetMetrics};
 
-use super::health::Cell;
+use super::health::{Cell, Change};
 use crate::upstream::EndpointPool;
 
 /// A target.
@@ -134,7 +134,12 @@ impl LiveTarget {
     /// Ends the ejections that the credential before this one caused, when it is another.
     pub(crate) fn adopt(&self, previous: &Self, now: Nanos) {
         if self.credential != previous.credential {
-            self.cell.step(&self.compiled.ejection, now, Event::CredentialChanged);
+            let changed = Event::CredentialChanged;
+            if self.cell.step(&self.compiled.ejection, now, changed) == Change::Healed {
+                for model in &self.models {
+                    model.metrics.readmitted();
+                }
+            }
         }
     }
 

@@ -120,3 +120,15 @@ async fn filters_name_what_is_missing() {
     assert_eq!((answer.status, answer.error().1.as_str()), (503, "no_target"));
     assert!(answer.error().2.contains("credential is missing"));
 }
+
+#[tokio::test]
+async fn a_held_alias_says_why() {
+    let only = Upstream::always(chat("ok")).await;
+    let mut world = World::over(&[&only]);
+    world.held.push(("looped", "AliasCycle", "looped uses itself: remove the entry"));
+    let rig = Rig::start(world).await;
+    let answer = rig.chat(r#"{"model":"looped","messages":[]}"#).await;
+    assert_eq!((answer.status, answer.error().1.as_str()), (503, "alias_invalid"));
+    assert!(answer.error().2.contains("AliasCycle: looped uses itself"), "{}", answer.body);
+    assert_eq!(rig.chat(ask()).await.status, 200);
+}

@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) aliases: Vec<CompiledAlias>,
     pub(crate) targets: Vec<CompiledTarget>,
     pub(crate) secrets: BTreeMap<ObjectId, SecretString>,
+    /// Aliases that did not compile, with the reason and the message.
+    pub(crate) held: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 impl World {
@@ -78,7 +80,18 @@ impl World {
         }
         RoutingSnapshot {
             revision: Digest::of(b"test"),
-            aliases: self.aliases.iter().map(|a| (a.id.clone(), resource(a))).collect(),
+            aliases: self
+                .aliases
+                .iter()
+                .map(|a| (a.id.clone(), resource(a)))
+                .chain(self.held.iter().map(|(name, reason, message)| {
+                    let (reason, message) = ((*reason).to_owned(), (*message).to_owned());
+                    (
+                        ObjectId::new(NAMESPACE, *name),
+                        Resource::Hold { version: 1, reason, message },
+                    )
+                }))
+                .collect(),
             targets: self.targets.iter().map(|t| (t.id.clone(), resource(t))).collect(),
         }
     }

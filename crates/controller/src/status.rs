@@ -11,4 +11,4 @@ mod merge;
 mod writer;
 
 pub(crate) use entry::{Live, Text};
-pub(crate) use writer::{Report, StatusOf, Subject, Writer};
+pub(crate) use writer::{Report, Subject, Writer};

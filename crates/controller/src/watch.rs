@@ -19,7 +19,7 @@ mod source;
 mod stored;
 
 pub(crate) use backoff::Backoff;
-pub(crate) use cluster::{Cluster, Compile, Effects, Known};
+pub(crate) use cluster::{Cluster, Compile, Effects};
 pub(crate) use debounce::Debounce;
 pub(crate) use fetch::Fetches;
 pub(crate) use reach::Reach;

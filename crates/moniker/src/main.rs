@@ -1,2 +1,117 @@
-//! One name for many models: the binary
-fn main() {}
+//! One name for many models: the binary. Arguments, allocator, crypto provider; every command is
+//! another crate's.
+
+mod dev;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use telemetry::logs::LogFormat;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One name for many models.
+///
+/// Applications send an alias as `model` to an OpenAI-compatible endpoint; Moniker resolves it, per
+/// request, to one of many targets, and falls back to the next when one fails. Start with
+/// `moniker dev`.
+///
+/// Exit codes: 0 fine, 1 found something wrong, 2 wrong use.
+#[derive(Debug, Parser)]
+#[command(name = "moniker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How log lines look.
+    #[arg(long, global = true, env = "MONIKER_LOG_FORMAT", default_value_t)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves YAML files on this machine: no cluster, no key, with a demo provider.
+    Dev(dev::Args),
+    /// Checks YAML files as a cluster would, offline.
+    Validate(cli::validate::Args),
+    /// Watches a Kubernetes API server and serves routers.
+    Controller(controller::Args),
+    /// Serves callers.
+    Router(router::args::RouterArgs),
+    /// A provider to play with.
+    DemoUpstream(cli::demo::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    telemetry::logs::init(cli.log_format)?;
+    if let Command::Validate(args) = &cli.command {
+        return Ok(ExitCode::from(cli::validate::run(args, &mut std::io::stdout().lock())));
+    }
+    // Fails only where one was installed before, and nothing was.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // Everything but a router's traffic, which has a runtime of its own.
+    let runtime = tokio::runtime::Runtime::new()?;
+    match cli.command {
+        Command::Dev(args) => runtime.block_on(dev::run(args))?,
+        Command::Controller(args) => runtime.block_on(controller::run(args))?,
+        Command::Router(args) => runtime.block_on(async {
+            let stop = signals::stop()?;
+            let config = router::run::Config::from_args(args)?;
+            let running = router::run::start(config, &stop).await?;
+            tracing::info!(listen = %running.listen, admin = %running.admin, "serving");
+            running.wait().await;
+            anyhow::Ok(())
+        })?,
+        Command::DemoUpstream(args) => runtime.block_on(async {
+            let stop = signals::stop()?;
+            let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| {
+                anyhow::anyhow!("cannot listen on {} (--listen): {error}", args.listen)
+            })?;
+            tracing::info!(url = %format!("http://{}/v1", listener.local_addr()?), "serving");
+            tokio::select! {
+                result = cli::demo::serve(listener, args.behaviour, dev::seed()) => result?,
+                () = stop.cancelled() => {}
+            }
+            anyhow::Ok(())
+        })?,
+        // Done above, without a runtime.
+        Command::Validate(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_is_long_and_an_environment_variable() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            for flag in command.get_arguments().filter(|a| !a.is_positional()) {
+                if matches!(flag.get_id().as_str(), "help" | "version") {
+                    continue;
+                }
+                let name = format!("{} {}", command.get_name(), flag.get_id());
+                assert!(flag.get_long().is_some(), "{name}");
+                let variable = flag.get_env().and_then(|v| v.to_str()).unwrap_or_default();
+                assert!(variable.starts_with("MONIKER_"), "{name}: {variable}");
+            }
+        }
+    }
+}

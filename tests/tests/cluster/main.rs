@@ -5,4 +5,6 @@
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]
+mod controller;
+#[cfg(test)]
 mod crds;

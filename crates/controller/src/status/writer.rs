@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{ConditionType, ModelAlias, ProviderTarget};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
@@ -47,19 +48,11 @@ pub(crate) enum Report {
     Terminating(BTreeSet<String>),
 }
 
-/// How a kind's status is written.
-#[derive(Clone, Debug)]
-pub(crate) struct StatusOf {
-    pub(crate) kind: Kind,
-    pub(crate) resource: ApiResource,
-}
-
 /// The one task that writes status.
 pub(crate) struct Writer {
     client: Client,
-    kinds: Vec<StatusOf>,
     /// The types of conditions that are ours.
-    ours: &'static [&'static str],
+    ours: Vec<&'static str>,
     entries: BTreeMap<Subject, Entry>,
     /// When to look at which again, and the same the other way round.
     queue: BTreeSet<(Instant, Subject)>,
@@ -78,16 +71,10 @@ enum Failed {
 }
 
 impl Writer {
-    pub(crate) fn new(
-        client: Client,
-        kinds: Vec<StatusOf>,
-        ours: &'static [&'static str],
-        metrics: Arc<ControllerMetrics>,
-    ) -> Self {
+    pub(crate) fn new(client: Client, metrics: Arc<ControllerMetrics>) -> Self {
         Self {
             client,
-            kinds,
-            ours,
+            ours: ConditionType::ALL.iter().map(|kind| kind.name()).collect(),
             entries: BTreeMap::new(),
             queue: BTreeSet::new(),
             queued: BTreeMap::new(),
@@ -176,7 +163,7 @@ impl Writer {
             return;
         }
         let now = Now { instant: Instant::now(), wall: k8s_openapi::jiff::Timestamp::now() };
-        match entry.step(now, self.ours) {
+        match entry.step(now, &self.ours) {
             Step::Rest => {}
             Step::Wait(due) => self.schedule(subject, due),
             Step::Write { uid, version, status } => self.write(subject, &uid, version, &status),
@@ -184,13 +171,16 @@ impl Writer {
     }
 
     fn write(&mut self, subject: Subject, uid: &str, version: u64, status: &Value) {
-        let Some(of) = self.kinds.iter().find(|of| of.kind == subject.kind) else { return };
+        let resource = match subject.kind {
+            Kind::Alias => ApiResource::erase::<ModelAlias>(&()),
+            _ => ApiResource::erase::<ProviderTarget>(&()),
+        };
         let objects: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &subject.id.namespace, &of.resource);
+            Api::namespaced_with(self.client.clone(), &subject.id.namespace, &resource);
         // The uid and the version make it fail on an object that is not the one looked at.
         let body = json!({
-            "apiVersion": of.resource.api_version,
-            "kind": of.resource.kind,
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
             "metadata": {
                 "name": subject.id.name, "namespace": subject.id.namespace,
                 "uid": uid, "resourceVersion": version.to_string(),

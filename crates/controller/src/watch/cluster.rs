@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use compiler::world::{self, Undecodable, World};
+use compiler::{Settings, Undecodable, World};
 use kube::api::ObjectMeta;
 use routing::ObjectId;
 
@@ -77,7 +77,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// These have told nothing yet.
-    pub(crate) fn new(sources: &[Source], settings: world::Settings) -> Self {
+    pub(crate) fn new(sources: &[Source], settings: Settings) -> Self {
         Self {
             world: Arc::new(World { settings, ..World::default() }),
             told: sources.iter().map(|source| (source.clone(), Told::Nothing)).collect(),
@@ -144,7 +144,7 @@ impl Cluster {
 
     /// An object was read; gives whether it must be asked for again some time.
     pub(crate) fn read(&mut self, name: &Name, read: Read) -> (Compile, bool) {
-        let again = matches!(read, Read::Refused(_)) && self.named.contains(name);
+        let again = matches!(read, Read::Refused) && self.named.contains(name);
         let changed = self.named.read(name, read);
         self.refill |= changed;
         (if changed { Compile::Now } else { Compile::Never }, again)
@@ -202,7 +202,7 @@ impl Cluster {
                         && good.object.same(&object)
                 });
                 let object = Arc::new(object);
-                let stored = world::Stored { version, generation, created, object };
+                let stored = compiler::Stored { version, generation, created, object };
                 K::table(world).insert(id, stored);
                 alike
             }

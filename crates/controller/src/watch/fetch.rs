@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use compiler::world::{SecretBytes, SecretData, ServiceFacts};
+use compiler::{SecretBytes, SecretData, ServiceFacts};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::{Api, Client, Resource};
@@ -48,7 +48,7 @@ pub(crate) enum Read {
     /// There is none.
     Absent,
     /// It may not be read.
-    Refused(String),
+    Refused,
 }
 
 impl Read {
@@ -57,14 +57,14 @@ impl Read {
         match self {
             Self::Secret(data) => Some(data.version),
             Self::ConfigMap(version, _) | Self::Service(version, _) => Some(*version),
-            Self::Absent | Self::Refused(_) => None,
+            Self::Absent | Self::Refused => None,
         }
     }
 
     /// Whether another reading gave the same.
     pub(super) fn same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Absent, Self::Absent) | (Self::Refused(_), Self::Refused(_)) => true,
+            (Self::Absent, Self::Absent) | (Self::Refused, Self::Refused) => true,
             _ => self.version().is_some() && self.version() == other.version(),
         }
     }
@@ -155,7 +155,10 @@ async fn read(client: Client, permits: Arc<Semaphore>, name: &Name) -> Read {
         };
         let delay = match answer {
             Ok(Ok(read)) => return read,
-            Ok(Err(error)) if for_good(&error) => return Read::Refused(error.to_string()),
+            Ok(Err(error)) if for_good(&error) => {
+                warn!("cannot read {} {}: {error}", name.kind.plural(), name.id);
+                return Read::Refused;
+            }
             Ok(Err(error)) => {
                 warn!("cannot read {} {}, trying again: {error}", name.kind.plural(), name.id);
                 backoff.after(&error)

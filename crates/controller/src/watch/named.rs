@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use compiler::world::World;
+use compiler::World;
 use routing::ObjectId;
 
 use super::fetch::{Name, Read};
@@ -118,7 +118,7 @@ impl Named {
                         known.insert(id, facts.clone());
                     }
                 }
-                None | Some(Read::Refused(_)) => match name.kind {
+                None | Some(Read::Refused) => match name.kind {
                     super::Kind::Secret => drop(world.unknown_secrets.insert(id)),
                     super::Kind::ConfigMap => drop(world.unknown_config_maps.insert(id)),
                     _ => services = None,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{ModelAlias, ProviderTarget};
-use compiler::world::{self, World};
+use compiler::World;
 use kube::Resource;
 use routing::ObjectId;
 
@@ -14,10 +14,10 @@ use super::source::Kind;
 /// A kind of ours.
 pub(super) trait Ours: Resource<DynamicType = ()> + Clone + Sized {
     const KIND: Kind;
-    const WORLD_KIND: world::Kind;
+    const WORLD_KIND: compiler::Kind;
 
     /// Its objects in the world.
-    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, world::Stored<Self>>;
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, compiler::Stored<Self>>;
 
     /// Whether it says the same.
     fn same(&self, other: &Self) -> bool;
@@ -28,9 +28,9 @@ pub(super) trait Ours: Resource<DynamicType = ()> + Clone + Sized {
 
 impl Ours for ModelAlias {
     const KIND: Kind = Kind::Alias;
-    const WORLD_KIND: world::Kind = world::Kind::Alias;
+    const WORLD_KIND: compiler::Kind = compiler::Kind::Alias;
 
-    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, world::Stored<Self>> {
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, compiler::Stored<Self>> {
         &mut world.aliases
     }
 
@@ -45,9 +45,9 @@ impl Ours for ModelAlias {
 
 impl Ours for ProviderTarget {
     const KIND: Kind = Kind::Target;
-    const WORLD_KIND: world::Kind = world::Kind::Target;
+    const WORLD_KIND: compiler::Kind = compiler::Kind::Target;
 
-    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, world::Stored<Self>> {
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, compiler::Stored<Self>> {
         &mut world.targets
     }
 

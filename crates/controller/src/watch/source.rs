@@ -126,18 +126,35 @@ pub(crate) struct NamespaceFacts {
 }
 
 /// All watches, running.
-#[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) news: mpsc::Receiver<Change>,
     /// Which there are.
     pub(crate) all: Vec<Source>,
+    client: Client,
+    namespaces: Vec<String>,
+    reach: Reach,
     /// They end with this value.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Sources {
     /// Watches all namespaces, or these alone.
-    pub(crate) fn start(client: &Client, namespaces: &[String], reach: &Reach) -> Self {
+    pub(crate) fn start(client: Client, namespaces: Vec<String>, reach: Reach) -> Self {
+        let (news, all, tasks) = Self::spawn(&client, &namespaces, &reach);
+        Self { news, all, client, namespaces, reach, tasks: tasks }
+    }
+
+    /// Lists everything again.
+    pub(crate) fn restart(&mut self) {
+        (self.news, self.all, self.tasks) =
+            Self::spawn(&self.client, &self.namespaces, &self.reach);
+    }
+
+    fn spawn(
+        client: &Client,
+        namespaces: &[String],
+        reach: &Reach,
+    ) -> (mpsc::Receiver<Change>, Vec<Source>, JoinSet<()>) {
         let (send, news) = mpsc::channel(QUEUE);
         let mut start = Start { client, reach, send, all: Vec::new(), tasks: JoinSet::new() };
         let scopes: Vec<Option<String>> = match namespaces {
@@ -157,7 +174,7 @@ impl Sources {
             let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
             start.one(api, source, namespace_mark, Change::Namespaces);
         }
-        Self { news, all: start.all, _tasks: start.tasks }
+        (news, start.all, start.tasks)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The join, fed with news as sources would give them.
 
-use compiler::world::{SecretData, Settings};
+use compiler::{SecretData, Settings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -148,7 +148,7 @@ fn what_does_not_decode_is_noted_and_recovers() {
     assert_eq!(cluster.apply(bad(7)).compile, Compile::Soon);
     let world = cluster.world();
     assert!(world.targets.is_empty());
-    let noted = &world.undecodable[&(world::Kind::Target, key("t"))];
+    let noted = &world.undecodable[&(compiler::Kind::Target, key("t"))];
     assert_eq!(noted.version, 7);
     assert!(noted.message.contains("provider"), "{}", noted.message);
     cluster.apply(target("t", 8, "s"));
@@ -205,9 +205,8 @@ fn what_nobody_names_any_more_is_forgotten() {
 fn what_may_not_be_read_is_unknown_and_asked_for_again() {
     let mut cluster = cluster();
     cluster.apply(target("t", 5, "s"));
-    let refused = || Read::Refused("forbidden".to_owned());
-    assert_eq!(cluster.read(&secret("s"), refused()), (Compile::Now, true));
-    assert_eq!(cluster.read(&secret("s"), refused()), (Compile::Never, true));
+    assert_eq!(cluster.read(&secret("s"), Read::Refused), (Compile::Now, true));
+    assert_eq!(cluster.read(&secret("s"), Read::Refused), (Compile::Never, true));
     assert!(cluster.world().unknown_secrets.contains(&key("s")));
     let listed = secrets(News::Listed { items: Vec::new(), read: 9 });
     assert_eq!(cluster.apply(listed).reads, [secret("s")]);

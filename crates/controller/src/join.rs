@@ -1,0 +1,274 @@
+//! The one loop of a controller: takes what the sources tell, compiles once they are quiet, and
+//! hands the result to the publisher and the writer of statuses. The compilation runs beside it,
+//! one at a time, so that a large one delays nothing.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use compiler::{Compiled, Statuses, World, compile};
+use routing::{ObjectId, snapshot::Resource};
+use serde::Serialize;
+use telemetry::{ControllerMetrics, metrics::SnapshotFacts};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+use wire::Key;
+
+use crate::health::Health;
+use crate::publish::{Publication, Publisher};
+use crate::status::{Report, Subject, Text};
+use crate::watch::{Cluster, Compile, Debounce, Effects, Fetches, Kind, Reach, Sources};
+
+/// What the loop works with.
+pub(crate) struct Join {
+    pub(crate) sources: Sources,
+    pub(crate) cluster: Cluster,
+    pub(crate) fetches: Fetches,
+    pub(crate) reach: Reach,
+    pub(crate) publisher: Publisher,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) health: Arc<ArcSwap<Health>>,
+    pub(crate) metrics: Arc<ControllerMetrics>,
+}
+
+/// What a compilation gives.
+struct Output {
+    compiled: Compiled,
+    /// The statuses that are not what the compilation before wanted.
+    wanted: Vec<(Subject, Option<Text>)>,
+    took: Duration,
+}
+
+/// What changes while the loop runs.
+struct Run {
+    debounce: Debounce,
+    compiling: Option<JoinHandle<Output>>,
+    /// What the statuses should be.
+    statuses: Arc<Statuses>,
+    serves: bool,
+    second_look: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long after a router was told that most of its aliases are absent everything is listed again:
+/// it believes it if the second list, at least 60 s later, says so too.
+const SECOND_LOOK: Duration = Duration::from_secs(65);
+
+impl Join {
+    /// Runs until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut run = Run {
+            debounce: Debounce::default(),
+            compiling: None,
+            statuses: Arc::default(),
+            serves: false,
+            second_look: None,
+        };
+        self.tell_health(&run);
+        let mut doubts = self.publisher.doubts();
+        loop {
+            // Nothing is compiled from a part: what is not listed yet would look deleted.
+            let may_compile = run.compiling.is_none() && self.cluster.missing().is_empty();
+            let unread = self.cluster.unread();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                change = self.sources.news.recv() => match change {
+                    Some(change) => {
+                        let effects = self.cluster.apply(change);
+                        self.perform(effects, &mut run).await;
+                    }
+                    None => break,
+                },
+                (name, read) = self.fetches.next() => {
+                    let (when, again) = self.cluster.read(&name, read);
+                    run.touch(when);
+                    if again {
+                        self.fetches.retry(name);
+                    }
+                }
+                () = run.debounce.quiet(unread), if may_compile => self.compile(&mut run),
+                output = done(&mut run.compiling) => self.publish(output, &mut run).await,
+                () = self.reach.changed() => self.tell_health(&run),
+                // The publisher, which tells of doubts, lives as long as this does.
+                _ = doubts.changed(), if run.second_look.is_none() => {
+                    warn!("a router holds many aliases that are not there; listing again");
+                    run.second_look = Some(Box::pin(sleep(SECOND_LOOK)));
+                }
+                () = elapsed(&mut run.second_look) => {
+                    run.second_look = None;
+                    self.sources.restart();
+                }
+            }
+        }
+    }
+
+    async fn perform(&mut self, effects: Effects, run: &mut Run) {
+        let Effects { compile, reads, live, terminating } = effects;
+        run.touch(compile);
+        reads.into_iter().for_each(|name| self.fetches.start(name));
+        if !live.is_empty() {
+            self.report(Report::Live(live)).await;
+        }
+        if let Some(namespaces) = terminating {
+            self.report(Report::Terminating(namespaces)).await;
+        }
+        if compile == Compile::Now {
+            self.tell_health(run);
+        }
+    }
+
+    /// Fails only once the writer has ended, which it does with this loop.
+    async fn report(&self, report: Report) {
+        let _ = self.reports.send(report).await;
+    }
+
+    fn compile(&mut self, run: &mut Run) {
+        let (world, before) = (self.cluster.world(), run.statuses.clone());
+        run.compiling = Some(tokio::task::spawn_blocking(move || output(&world, &before)));
+    }
+
+    async fn publish(&mut self, output: Option<Output>, run: &mut Run) {
+        let Some(Output { compiled, wanted, took }) = output else { return };
+        let facts = facts(&compiled);
+        let Compiled { snapshot, credentials, findings, statuses } = compiled;
+        let deleted = self.cluster.deletions();
+        let known = self.cluster.known();
+        self.publisher.publish(Publication {
+            snapshot: Arc::new(snapshot),
+            credentials,
+            deleted: deleted.into_iter().map(|(subject, at)| (key(subject), at)).collect(),
+            known: Box::new(move |kind, namespace| known.until(kind_of(kind)?, namespace)),
+        });
+        debug!(
+            revision = facts.revision,
+            aliases = facts.aliases,
+            targets = facts.targets,
+            findings = findings.len(),
+            ?took,
+            "published"
+        );
+        self.metrics.compiled(took, facts);
+        run.statuses = Arc::new(statuses);
+        if !wanted.is_empty() {
+            self.report(Report::Wanted(wanted)).await;
+        }
+        if !run.serves {
+            run.serves = true;
+            info!("everything was listed; routers are served");
+            self.tell_health(run);
+        }
+    }
+
+    /// Says on the admin port, in the metrics and to the publisher how it stands.
+    fn tell_health(&self, run: &Run) {
+        let away = self.reach.away();
+        let unknown = self.cluster.unknown();
+        self.metrics.set_away(away);
+        self.metrics.set_unknown(
+            unknown
+                .iter()
+                .map(|(source, _)| {
+                    let namespace = source.namespace.clone().unwrap_or_default();
+                    (source.kind.plural().to_owned(), namespace)
+                })
+                .collect(),
+        );
+        let health = Health {
+            missing: self.cluster.missing().into_iter().map(ToString::to_string).collect(),
+            unknown: unknown.into_iter().map(|(source, why)| (source.to_string(), why)).collect(),
+            serves: run.serves,
+            away,
+        };
+        self.publisher.open(health.ready());
+        self.health.store(Arc::new(health));
+    }
+}
+
+impl Run {
+    fn touch(&mut self, when: Compile) {
+        match when {
+            Compile::Never => {}
+            Compile::Soon => self.debounce.touch_lazily(),
+            Compile::Now => self.debounce.touch(),
+        }
+    }
+}
+
+async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The compilation that runs, once it has ended; never while none does.
+async fn done(compiling: &mut Option<JoinHandle<Output>>) -> Option<Output> {
+    let Some(running) = compiling else { return std::future::pending().await };
+    let ended = running.await;
+    *compiling = None;
+    match ended {
+        Ok(output) => Some(output),
+        Err(failed) => {
+            error!("a compilation was lost, the next change makes another: {failed}");
+            None
+        }
+    }
+}
+
+fn output(world: &World, before: &Statuses) -> Output {
+    let started = Instant::now();
+    let compiled = compile(world);
+    let mut wanted = Vec::new();
+    let now = &compiled.statuses;
+    differences(Kind::Alias, &before.aliases, &now.aliases, &mut wanted);
+    differences(Kind::Target, &before.targets, &now.targets, &mut wanted);
+    Output { compiled, wanted, took: started.elapsed() }
+}
+
+/// The statuses of a kind that are not what they were.
+fn differences<S: Serialize + PartialEq>(
+    kind: Kind,
+    before: &BTreeMap<ObjectId, S>,
+    now: &BTreeMap<ObjectId, S>,
+    wanted: &mut Vec<(Subject, Option<Text>)>,
+) {
+    let subject = |id: &ObjectId| Subject { kind, id: id.clone() };
+    let changed = now.iter().filter(|(id, status)| before.get(*id) != Some(*status));
+    wanted.extend(changed.map(|(id, status)| (subject(id), Some(Text::of(status)))));
+    let gone = before.keys().filter(|id| !now.contains_key(*id));
+    wanted.extend(gone.map(|id| (subject(id), None)));
+}
+
+fn key(subject: Subject) -> Key {
+    match subject.kind {
+        Kind::Alias => Key::alias(&subject.id),
+        _ => Key::target(&subject.id),
+    }
+}
+
+/// Whose absence makes a resource absent.
+fn kind_of(kind: &wire::Kind) -> Option<Kind> {
+    match kind {
+        wire::Kind::Alias => Some(Kind::Alias),
+        wire::Kind::Target => Some(Kind::Target),
+        wire::Kind::Credential => Some(Kind::Secret),
+        wire::Kind::Other(_) => None,
+    }
+}
+
+/// What is told of a snapshot.
+fn facts(compiled: &Compiled) -> SnapshotFacts {
+    let snapshot = &compiled.snapshot;
+    let held = snapshot.aliases.values().filter(|one| matches!(one, Resource::Hold { .. })).count()
+        + snapshot.targets.values().filter(|one| matches!(one, Resource::Hold { .. })).count();
+    SnapshotFacts {
+        revision: snapshot.revision.to_string(),
+        aliases: snapshot.aliases.len(),
+        targets: snapshot.targets.len(),
+        held,
+    }
+}

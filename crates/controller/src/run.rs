@@ -1,0 +1,252 @@
+//! The controller on a real API server: everything put together, and the one loop that joins what
+//! the sources tell, compiles it and hands it on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use compiler::{Namespaces, SecretBytes};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, PartialObjectMeta};
+use kube::config::InferConfigError;
+use kube::{Client, Config};
+use routing::Digest;
+use telemetry::ControllerMetrics;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::args::Args;
+use crate::health::{self, Health};
+use crate::join::Join;
+use crate::publish::{self, Publisher};
+use crate::serve;
+use crate::status::Writer;
+use crate::watch::{Backoff, Cluster, Fetches, Reach, Sources};
+
+/// How long a connection to the API server may be silent: longer than a watch is without a
+/// bookmark.
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many reports may wait for the writer of statuses.
+const REPORTS: usize = 256;
+/// How long what has begun may take to end.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Why a controller does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port cannot be had.
+    #[error("cannot listen on {address} ({flag}): {source}")]
+    Listen {
+        /// Which flag says it.
+        flag: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No API server was named.
+    #[error(
+        "cannot tell which API server to use; set KUBECONFIG, or run in a pod with a \
+         ServiceAccount: {0}"
+    )]
+    Config(#[from] Box<InferConfigError>),
+    /// The kubeconfig names things that cannot be used.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Client(#[source] Box<kube::Error>),
+    /// The stream may not be served there.
+    #[error("--listen: {0}")]
+    NotLoopback(#[from] publish::NotLoopback),
+    /// The process cannot be told to end.
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs a controller until the process is asked to end.
+pub async fn run(args: Args) -> Result<(), Error> {
+    let stop = CancellationToken::new();
+    let waiting = tokio::spawn(asked_to_end(stop.clone()).map_err(Error::Signals)?);
+    let result = run_until(args, stop.clone()).await;
+    stop.cancel();
+    waiting.abort();
+    result
+}
+
+/// Cancels `stop` when the process is asked to end, as Kubernetes or somebody at a terminal does.
+fn asked_to_end(stop: CancellationToken) -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("asked to end");
+        stop.cancel();
+    })
+}
+
+async fn run_until(args: Args, stop: CancellationToken) -> Result<(), Error> {
+    publish::check_address(args.listen)?;
+    let stream = bind("--listen", args.listen).await?;
+    let admin = bind("--admin", args.admin).await?;
+    let metrics = Arc::new(ControllerMetrics::default());
+    let health = Arc::new(ArcSwap::default());
+    let routes = health::routes(health.clone(), metrics.clone());
+    let admin = tokio::spawn(serve::serve(admin, routes, stop.clone()));
+
+    let connected = tokio::select! {
+        connected = connect() => connected.map(Some),
+        () = stop.cancelled() => Ok(None),
+    };
+    let result = match connected {
+        Ok(Some(cluster)) => {
+            control(args, cluster, stream, health, metrics, stop.clone()).await;
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    stop.cancel();
+    // It ends by itself; if it was lost, nothing depends on it any more.
+    let _ = admin.await;
+    result
+}
+
+/// The cluster that is controlled.
+struct Connected {
+    client: Client,
+    /// What tells it from others.
+    identity: String,
+}
+
+/// Controls the cluster until `stop`.
+async fn control(
+    args: Args,
+    cluster: Connected,
+    stream: TcpListener,
+    health: Arc<ArcSwap<Health>>,
+    metrics: Arc<ControllerMetrics>,
+    stop: CancellationToken,
+) {
+    let Connected { client, identity } = cluster;
+    let publisher = Publisher::new(publish::Settings {
+        controller: name(),
+        credential_key: key(&identity, "credential hashes"),
+        heartbeat: publish::Settings::HEARTBEAT,
+        metrics: metrics.clone(),
+        cluster: identity.clone(),
+    });
+    let (reach, pulse) = Reach::of(client.clone());
+    let sources = Sources::start(client.clone(), args.watch_namespaces, reach.clone());
+    let settings = compiler::Settings {
+        exporting_namespaces: Namespaces::Named(args.exporting_namespaces.into_iter().collect()),
+        cluster_domain: args.cluster_domain,
+        dev: false,
+        credential_version_key: key(&identity, "credential versions"),
+    };
+    let (reports, reported) = mpsc::channel(REPORTS);
+    let writer = Writer::new(client.clone(), metrics.clone());
+    let join = Join {
+        cluster: Cluster::new(&sources.all, settings),
+        sources,
+        fetches: Fetches::new(client),
+        reach,
+        publisher: publisher.clone(),
+        reports,
+        health,
+        metrics,
+    };
+    let routes = publish::routes(publisher.clone());
+    let work = async {
+        tokio::join!(
+            // The writer ends after the loop, once what it has begun to write is answered.
+            join.run(stop.clone()),
+            writer.run(reported),
+            serve::serve(stream, routes, stop.clone()),
+            async {
+                stop.cancelled().await;
+                publisher.close();
+            },
+        )
+    };
+    let late = async {
+        stop.cancelled().await;
+        sleep(LINGER).await;
+    };
+    tokio::select! {
+        _ = work => {}
+        // It asks for ever.
+        () = pulse => {}
+        () = late => warn!("what had begun did not end in time"),
+    }
+}
+
+/// This controller's name, unique among replicas: a pod's host name is.
+fn name() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "controller".to_owned());
+    format!("{host}-{}", std::process::id())
+}
+
+/// A key for hashes that all replicas, now and later, must make alike. It hides nothing: the hashes
+/// stay in the cluster and on loopback, and are too short to tell what they are of.
+fn key(cluster: &str, purpose: &str) -> SecretBytes {
+    let half = |n: u8| Digest::of_parts([cluster.as_bytes(), purpose.as_bytes(), &[n]]);
+    SecretBytes::new([half(0).as_bytes(), half(1).as_bytes()].concat())
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let failed = |source| Error::Listen { flag, address, source };
+    let listener = serve::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let serves = if flag == "--listen" { "routers" } else { "admin" };
+    info!(serves, address = %bound, "listening");
+    Ok(listener)
+}
+
+/// Finds the API server and waits until it tells which cluster it is.
+async fn connect() -> Result<Connected, Error> {
+    let mut config = Config::infer().await.map_err(Box::new)?;
+    // What is retried, and when, is decided where it is known what for.
+    config.default_retry = false;
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    let namespace = config.default_namespace.clone();
+    info!(server = %config.cluster_url, "using this API server");
+    let client = Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
+    let identity = identity(&client, &namespace).await;
+    Ok(Connected { client, identity })
+}
+
+/// What tells this cluster from others: the UID of kube-system, or of the own namespace where that
+/// may not be read. Asks until there is an answer.
+async fn identity(client: &Client, own: &str) -> String {
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let mut backoff = Backoff::default();
+    loop {
+        let mut failed = None;
+        for name in ["kube-system", own] {
+            match timeout(PATIENCE, namespaces.get(name)).await {
+                Ok(Ok(namespace)) => return namespace.metadata.uid.unwrap_or_default(),
+                Ok(Err(error)) => failed = Some(error),
+                Err(_elapsed) => {}
+            }
+        }
+        let (why, delay) = match failed {
+            Some(error) => (error.to_string(), backoff.after(&error)),
+            None => ("no answer".to_owned(), backoff.next()),
+        };
+        warn!(
+            "cannot read namespace kube-system or {own}, which tells this cluster from others, \
+             again in {delay:.1?}: {why}"
+        );
+        sleep(delay).await;
+    }
+}

@@ -1,0 +1,8 @@
+//! `moniker controller` against a real API server: the real binary, under a user that may do what
+//! `deploy/rbac.yaml` says and nothing else, driven by the real `kubectl`, and read as a router
+//! would.
+
+mod faults;
+mod harness;
+mod serving;
+mod status;

@@ -1,0 +1,336 @@
+//! A controller under test, and a reader of its watch stream.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::control_plane::{ControlPlane, User, Version};
+use testkit::daemon::Daemon;
+use testkit::programs;
+use tokio::time::{sleep, timeout};
+
+/// The longest that anything is waited for; only a failure takes it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often something is asked that cannot tell by itself.
+const PERIOD: Duration = Duration::from_millis(20);
+
+const RBAC: &str = include_str!("../../../../deploy/rbac.yaml");
+pub(crate) const TARGETS_CRD: &str =
+    include_str!("../../../../crds/moniker.dev_providertargets.yaml");
+pub(crate) const ALIASES_CRD: &str = include_str!("../../../../crds/moniker.dev_modelaliases.yaml");
+
+/// A control plane without our kinds, and the user that the controller is there.
+pub(crate) async fn bare_plane() -> (ControlPlane, User) {
+    let plane = ControlPlane::start(Version::Current).await.unwrap();
+    plane.apply(RBAC).await.unwrap();
+    let user = plane.user("moniker").unwrap();
+    for role in ["moniker-controller", "moniker-controller-namespaces"] {
+        plane.bind_cluster_role(&user, role).await.unwrap();
+    }
+    (plane, user)
+}
+
+/// A control plane that has our kinds, and the user that the controller is there.
+pub(crate) async fn plane() -> (ControlPlane, User) {
+    let (plane, user) = bare_plane().await;
+    install(&plane).await;
+    (plane, user)
+}
+
+/// Installs our kinds and waits until they are served.
+pub(crate) async fn install(plane: &ControlPlane) {
+    plane.apply(TARGETS_CRD).await.unwrap();
+    plane.apply(ALIASES_CRD).await.unwrap();
+    let all = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    kubectl(plane, &all).await;
+}
+
+/// What `kubectl` says; it must not fail.
+pub(crate) async fn kubectl(plane: &ControlPlane, args: &[&str]) -> String {
+    plane.kubectl(args, "").await.unwrap().success().unwrap()
+}
+
+/// An object, or null where there is none.
+pub(crate) async fn get(plane: &ControlPlane, namespace: &str, name: &str) -> Value {
+    let args = ["get", name, "-n", namespace, "-o", "json", "--ignore-not-found"];
+    let said = kubectl(plane, &args).await;
+    if said.trim().is_empty() { Value::Null } else { serde_json::from_str(&said).unwrap() }
+}
+
+/// A condition of an object's status, or null.
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.and_then(|all| all.iter().find(|one| one["type"] == kind)).unwrap_or(&Value::Null)
+}
+
+/// Waits until an object is as it should be.
+pub(crate) async fn until(
+    plane: &ControlPlane,
+    namespace: &str,
+    name: &str,
+    good: impl Fn(&Value) -> bool,
+) -> Value {
+    let mut last = Value::Null;
+    let found = timeout(PATIENCE, async {
+        loop {
+            last = get(plane, namespace, name).await;
+            if good(&last) {
+                return;
+            }
+            sleep(PERIOD).await;
+        }
+    });
+    let found = found.await.is_ok();
+    assert!(found, "{name} in {namespace} stays {last:#}");
+    last
+}
+
+/// `kubectl wait --for=condition=Ready`.
+pub(crate) async fn ready(plane: &ControlPlane, namespace: &str, name: &str) {
+    let args = ["wait", "--for=condition=Ready", name, "-n", namespace, "--timeout=60s"];
+    kubectl(plane, &args).await;
+}
+
+/// A running `moniker controller`.
+pub(crate) struct Controller {
+    daemon: Daemon,
+    stream: String,
+    admin: String,
+    _directory: TempDir,
+}
+
+impl Controller {
+    /// Starts one and waits until its ports are open.
+    pub(crate) async fn start(user: &User, args: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut command = Command::new(programs::moniker().unwrap());
+        command.args(["controller", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--log-format", "json"]).args(args);
+        command.env("KUBECONFIG", user.kubeconfig());
+        let daemon = Daemon::spawn(&command, directory.path().join("log")).unwrap();
+        let (stream, admin) = (String::new(), String::new());
+        let mut this = Self { daemon, stream, admin, _directory: directory };
+        this.stream = this.port("routers").await;
+        this.admin = this.port("admin").await;
+        this
+    }
+
+    /// The URL behind which it says that it serves this.
+    async fn port(&mut self, what: &str) -> String {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let output = self.daemon.output();
+                let lines = output.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+                let address = lines
+                    .filter(|line| line["serves"] == what)
+                    .find_map(|line| line["address"].as_str().map(str::to_owned));
+                if let Some(address) = address {
+                    return format!("http://{address}");
+                }
+                assert!(self.daemon.exited().unwrap().is_none(), "it ended:\n{output}");
+                sleep(PERIOD).await;
+            }
+        });
+        let found = found.await;
+        found.unwrap_or_else(|_| panic!("no port for {what}:\n{}", self.daemon.output()))
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.output()
+    }
+
+    /// Asks it to end, as Kubernetes does, and gives whether it ended well.
+    pub(crate) async fn terminate(mut self) -> bool {
+        self.daemon.terminate().unwrap();
+        let ended = timeout(PATIENCE, async {
+            loop {
+                if let Some(status) = self.daemon.exited().unwrap() {
+                    return status.success();
+                }
+                sleep(PERIOD).await;
+            }
+        });
+        ended.await.unwrap_or_else(|_| panic!("it does not end:\n{}", self.daemon.output()))
+    }
+
+    /// What the admin port answers.
+    pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
+        let answer = client().get(format!("{}{path}", self.admin)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Waits until the admin port's answer is as it should be.
+    pub(crate) async fn until(&self, path: &str, good: impl Fn(u16, &str) -> bool) -> String {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let (status, text) = self.admin(path).await;
+                if good(status, &text) {
+                    return text;
+                }
+                sleep(PERIOD).await;
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{path} does not change:\n{}", self.log()))
+    }
+
+    /// Statuses that were written, whatever came of it.
+    pub(crate) async fn writes(&self) -> u64 {
+        let (_, text) = self.admin("/metrics").await;
+        let lines =
+            text.lines().filter(|l| l.starts_with("moniker_controller_status_writes_total{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Asks for the stream once; gives the status where it is refused.
+    pub(crate) async fn ask(&self) -> Result<Router, u16> {
+        let url = format!("{}/v1/watch?router=test&protocol=1", self.stream);
+        let answer = client().post(url).body("{}").send().await.unwrap();
+        match answer.status().as_u16() {
+            200 => Ok(Router {
+                lines: Box::pin(answer.bytes_stream().map(|chunk| chunk.unwrap().to_vec())),
+                rest: Vec::new(),
+                held: BTreeMap::new(),
+            }),
+            status => Err(status),
+        }
+    }
+
+    /// Joins as a router that holds nothing, as soon as it is let.
+    pub(crate) async fn join(&self) -> Router {
+        self.until("/readyz", |status, _| status == 200).await;
+        let mut router = self.ask().await.unwrap();
+        router.commit().await;
+        router
+    }
+}
+
+/// A router as far as the stream knows: what it was told.
+pub(crate) struct Router {
+    lines: futures::stream::BoxStream<'static, Vec<u8>>,
+    rest: Vec<u8>,
+    /// The last frame of each kind and id; a removal too.
+    held: BTreeMap<(String, String), Value>,
+}
+
+impl Router {
+    async fn frame(&mut self) -> Value {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return serde_json::from_slice(&line).unwrap();
+            }
+            let chunk = timeout(PATIENCE, self.lines.next()).await.unwrap();
+            self.rest.extend(chunk.expect("the stream goes on"));
+        }
+    }
+
+    /// Takes frames until the next COMMIT.
+    pub(crate) async fn commit(&mut self) {
+        loop {
+            let frame = self.frame().await;
+            match frame["type"].as_str().unwrap() {
+                "COMMIT" => return,
+                "CREDENTIAL" => {
+                    let id = frame["target"].as_str().unwrap().to_owned();
+                    self.held.insert(("Credential".to_owned(), id), frame);
+                }
+                "HELLO" | "HEARTBEAT" => {}
+                _ => {
+                    let [kind, id] = ["kind", "id"].map(|m| frame[m].as_str().unwrap().to_owned());
+                    let held = self.held.entry((kind, id)).or_default();
+                    let mut frame = frame;
+                    if frame["type"] == "UPSERT" && frame["resource"].is_null() {
+                        // Only the version is new.
+                        frame["resource"] = held["resource"].take();
+                    }
+                    *held = frame;
+                }
+            }
+        }
+    }
+
+    /// The last frame about a resource; null where there was none.
+    pub(crate) fn last(&self, kind: &str, id: &str) -> &Value {
+        self.held.get(&(kind.to_owned(), id.to_owned())).unwrap_or(&Value::Null)
+    }
+
+    /// Takes commits until a resource's last frame is as it should be.
+    pub(crate) async fn until(
+        &mut self,
+        kind: &str,
+        id: &str,
+        good: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let found = timeout(PATIENCE, async {
+            while !good(self.last(kind, id)) {
+                self.commit().await;
+            }
+        });
+        let found = found.await.is_ok();
+        let last = self.last(kind, id).clone();
+        assert!(found, "{kind} {id} stays {last:#}");
+        last
+    }
+}
+
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// A target that offers `gpt-4o`, with its Secret `NAME-key`.
+pub(crate) fn target(namespace: &str, name: &str, key: &str) -> String {
+    format!(
+        "{}---\n{}",
+        secret(namespace, &format!("{name}-key"), key),
+        target_alone(namespace, name, "OpenAI")
+    )
+}
+
+/// A target whose Secret may not be there.
+pub(crate) fn target_alone(namespace: &str, name: &str, provider: &str) -> String {
+    format!(
+        "apiVersion: moniker.dev/v1alpha1
+kind: ProviderTarget
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  provider: {provider}
+  endpoint: {{url: https://{name}.example/v1}}
+  auth: {{type: Bearer, secretRef: {{name: {name}-key, key: api-key}}}}
+  models: [{{name: gpt-4o}}]
+"
+    )
+}
+
+/// A Secret with one key.
+pub(crate) fn secret(namespace: &str, name: &str, key: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: {namespace}}}
+stringData: {{api-key: {key}}}
+"
+    )
+}
+
+/// An alias over these targets, the first one first.
+pub(crate) fn alias(namespace: &str, name: &str, targets: &[&str]) -> String {
+    let entries: Vec<String> = targets
+        .iter()
+        .map(|t| format!("  - {{name: {t}, model: gpt-4o, providers: [{{name: {t}}}]}}\n"))
+        .collect();
+    format!(
+        "apiVersion: moniker.dev/v1alpha1
+kind: ModelAlias
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  strategy: {{type: Priority}}
+  targets:
+{}",
+        entries.concat()
+    )
+}

@@ -1,4 +1,5 @@
 //! The text of `/metrics`, as Prometheus's own linter and a reader see it.
+#![cfg(test)]
 
 use std::{
     io::Write as _,

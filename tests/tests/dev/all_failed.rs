@@ -131,17 +131,18 @@ async fn the_caller_may_shorten_the_deadline() {
         + &priority("alone", &["hanging"], &[])
         + &priority("two", &["hanging", "other"], &[]);
     let moniker = Moniker::dev(&yaml).await.unwrap();
-    for (i, stream) in [false, true].into_iter().enumerate() {
+    for (i, stream) in [false, true, false, true].into_iter().enumerate() {
         let sent = request("alone", stream);
         let answer = ask_with(&moniker, &sent, &[("x-moniker-timeout", "0.3")]).await;
         let (status, code, _) = answer.error();
         assert_eq!((status, code.as_str()), (504, "timeout"), "{}", answer.body);
         hanging.wait_for_left(i + 1).await.unwrap();
     }
-    // Half of what remains is kept for the second target.
-    let answer = ask_with(&moniker, &request("two", false), &[("x-stainless-timeout", "4")]).await;
+    // What the caller cut short is no fault of the target: it is still the first choice. Half of
+    // what remains is kept for the second.
+    let answer = ask_with(&moniker, &request("two", false), &[("x-stainless-timeout", "2")]).await;
     assert_eq!((answer.status, answer.told()), (200, ("2", "other", "fallback")));
-    // What the caller cut short is no fault of the target: it is still the first choice.
+    assert_eq!(hanging.count(), 5);
     for bad in ["0", "-1", "soon"] {
         let answer =
             ask_with(&moniker, &request("two", false), &[("x-moniker-timeout", bad)]).await;

@@ -86,6 +86,4 @@ async fn weight_zero_serves_when_nothing_else_does() {
         let answer = ask(&split.moniker, &request("split", i % 2 == 0)).await;
         assert_eq!((answer.status, answer.told().1), (200, "zero"), "{}", answer.body);
     }
-    split.a.always(Script::chat("back"));
-    split.b.always(Script::chat("back"));
 }

@@ -2,6 +2,7 @@
 //! at is the ratio to a JSON round trip of the same objects in the same run: milliseconds depend
 //! on the machine, the ratio on the compiler alone.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::expect_used, clippy::panic, reason = "the world is made as in the tests")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     credential::CredentialState,
     finding::Finding,
-    resolve::{Lineup, Options, Refusal, Resolved, ResolvedAlias, ResolvedTarget, resolve},
+    resolve::{Refusal, Resolved, ResolvedAlias, ResolvedTarget, resolve},
     status::{self, Statuses},
     world::{Kind, World},
 };
@@ -41,10 +41,10 @@ pub fn compile(world: &World) -> Compiled {
         .iter()
         .filter_map(|(id, target)| Some(((*id).clone(), target.credential.clone()?)))
         .collect();
-    Compiled { snapshot: snapshot(world, &resolved), credentials, findings, statuses }
+    Compiled { snapshot: snapshot(world, resolved), credentials, findings, statuses }
 }
 
-fn snapshot(world: &World, resolved: &Resolved<'_>) -> RoutingSnapshot {
+fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
     let mut snapshot = RoutingSnapshot::default();
     for ((kind, id), note) in &world.undecodable {
         let (reason, message) = (api::Reason::InvalidSpec, &note.message);
@@ -57,23 +57,23 @@ fn snapshot(world: &World, resolved: &Resolved<'_>) -> RoutingSnapshot {
             }
         }
     }
-    for (id, target) in &resolved.targets {
-        let Some(stored) = world.targets.get(*id) else { continue };
-        snapshot.targets.insert((*id).clone(), target_resource(stored.version, target));
+    for (id, target) in resolved.targets {
+        let Some(stored) = world.targets.get(id) else { continue };
+        snapshot.targets.insert(id.clone(), target_resource(stored.version, target));
     }
-    for (id, alias) in &resolved.aliases {
-        let Some(stored) = world.aliases.get(*id) else { continue };
+    for (id, alias) in resolved.aliases {
+        let Some(stored) = world.aliases.get(id) else { continue };
         if let Some(resource) = alias_resource(id, stored.version, stored.created, alias) {
-            snapshot.aliases.insert((*id).clone(), resource);
+            snapshot.aliases.insert(id.clone(), resource);
         }
     }
     snapshot.revision = snapshot.content_revision();
     snapshot
 }
 
-fn target_resource(version: u64, target: &ResolvedTarget<'_>) -> Resource<CompiledTarget> {
-    match &target.value {
-        Ok(compiled) => value(version, compiled.clone()),
+fn target_resource(version: u64, target: ResolvedTarget<'_>) -> Resource<CompiledTarget> {
+    match target.value {
+        Ok(compiled) => value(version, compiled),
         Err(fault) => hold(version, fault.reason, &fault.message),
     }
 }
@@ -83,9 +83,9 @@ fn alias_resource(
     id: &ObjectId,
     version: u64,
     created: i64,
-    alias: &ResolvedAlias<'_>,
+    alias: ResolvedAlias<'_>,
 ) -> Option<Resource<CompiledAlias>> {
-    let lineup = match &alias.lineup {
+    let lineup = match alias.lineup {
         Err(Refusal { reason: api::Reason::NameConflict, .. }) => return None,
         Err(refusal) => return Some(hold(version, refusal.reason, &refusal.message)),
         Ok(lineup) => lineup,
@@ -94,29 +94,19 @@ fn alias_resource(
         let message = status::described(problem);
         return Some(hold(version, problem.reason, &message));
     }
-    let (model, options) = (alias.model?, alias.options.as_ref()?);
-    Some(value(version, compiled_alias(id, model, created, alias, lineup, options)))
-}
-
-fn compiled_alias(
-    id: &ObjectId,
-    model: &str,
-    created: i64,
-    alias: &ResolvedAlias<'_>,
-    lineup: &Lineup,
-    options: &Options,
-) -> CompiledAlias {
-    CompiledAlias {
+    let options = alias.options?;
+    let compiled = CompiledAlias {
         id: id.clone(),
-        model: model.to_owned(),
+        model: alias.model?.to_owned(),
         visibility: options.visibility,
-        export: alias.export.clone(),
+        export: alias.export,
         created,
-        candidates: lineup.candidates.clone(),
-        lineup: lineup.compiled.clone(),
-        fallback: options.fallback.clone(),
+        candidates: lineup.candidates,
+        lineup: lineup.compiled,
+        fallback: options.fallback,
         timeouts: options.timeouts,
-    }
+    };
+    Some(value(version, compiled))
 }
 
 fn value<T: Serialize>(version: u64, value: T) -> Resource<T> {

@@ -4,12 +4,13 @@
 mod alias;
 mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use api::{
     ConditionType, ModelAliasStatus, ProviderTargetStatus, Reason,
     condition::{self, Class, Desired},
 };
+use foldhash::fast::FixedState;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use routing::ObjectId;
 use serde::Serialize;
@@ -34,9 +35,15 @@ pub struct Statuses {
 pub(crate) fn of(world: &World, resolved: &Resolved<'_>) -> (Statuses, Vec<Finding>) {
     let mut statuses = Statuses::default();
     let mut findings = Vec::new();
-    let mut used_by: BTreeMap<&ObjectId, i32> = BTreeMap::new();
+    let mut used_by: HashMap<&ObjectId, i32, FixedState> = HashMap::default();
     for alias in resolved.aliases.values() {
-        for target in alias.lineup.iter().flat_map(|lineup| &lineup.uses) {
+        let entries = alias.lineup.iter().flat_map(|lineup| &lineup.entries);
+        let candidates = entries.flat_map(|entry| &entry.candidates);
+        let mut uses: Vec<_> =
+            candidates.filter(|c| c.is_permitted()).map(|candidate| &candidate.target).collect();
+        uses.sort_unstable();
+        uses.dedup();
+        for target in uses {
             let count = used_by.entry(target).or_default();
             *count = count.saturating_add(1);
         }

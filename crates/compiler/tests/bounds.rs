@@ -1,6 +1,8 @@
 //! Too many candidates, and aliases that nest each other so often that they would grow without
 //! bound: refused, quickly, and nothing else suffers. And what a status is made of when it is long.
 
+#![cfg(test)]
+
 mod support;
 
 use api::Reason;
@@ -16,7 +18,7 @@ fn target(name: &str, models: usize) -> Value {
     })
 }
 
-fn alias(name: &str, entries: Vec<Value>) -> Value {
+fn alias(name: &str, entries: &[Value]) -> Value {
     json!({
         "apiVersion": "moniker.dev/v1alpha1", "kind": "ModelAlias", "metadata": {"name": name},
         "spec": {"strategy": {"type": "Priority"}, "targets": entries},
@@ -41,11 +43,11 @@ fn resource<'a>(
 #[test]
 fn sixty_four_candidates_are_fine_and_one_more_is_not() {
     let mut documents = vec![target("t", 40), target("u", 32)];
-    documents.push(alias("full", models(0..32)));
+    documents.push(alias("full", &models(0..32)));
     let mut over = models(0..31);
     over.push(json!({"name": "more", "alias": "rest"}));
-    documents.push(alias("rest", models(31..34)));
-    documents.push(alias("over", over));
+    documents.push(alias("rest", &models(31..34)));
+    documents.push(alias("over", &over));
     let compiled = compiled(&documents);
     assert_eq!(resource(&compiled, "full").value().unwrap().candidates.len(), 64);
     let Resource::Hold { reason, message, .. } = resource(&compiled, "over") else {
@@ -62,7 +64,7 @@ fn what_stands_twice_is_one_candidate() {
         json!({"name": "b", "model": "m0"}),
         json!({"name": "c", "alias": "inner"}),
     ];
-    let documents = [target("t", 1), alias("inner", models(0..1)), alias("outer", entries)];
+    let documents = [target("t", 1), alias("inner", &models(0..1)), alias("outer", &entries)];
     let compiled = compiled(&documents);
     let outer = resource(&compiled, "outer").value().unwrap();
     assert_eq!(outer.candidates.len(), 1);
@@ -75,9 +77,9 @@ fn nesting_over_and_over_is_refused_and_not_built() {
     let nest = |inner: &str| -> Vec<Value> {
         (0..32).map(|i| json!({"name": format!("e{i}"), "alias": inner})).collect()
     };
-    let mut documents = vec![target("t", 32), alias("n0", models(0..32))];
+    let mut documents = vec![target("t", 32), alias("n0", &models(0..32))];
     for depth in 1..=4 {
-        documents.push(alias(&format!("n{depth}"), nest(&format!("n{}", depth - 1))));
+        documents.push(alias(&format!("n{depth}"), &nest(&format!("n{}", depth - 1))));
     }
     let compiled = compiled(&documents);
     // 32 x 32 places are the most; 32 times more are refused, and what is over that is left out.
@@ -94,7 +96,7 @@ fn a_long_lineup_lists_what_does_not_work() {
     let mut documents = vec![target("t", 32), target("u", 32)];
     let mut entries = models(0..20);
     entries.push(json!({"name": "gone", "model": "m0", "providers": [{"name": "gone"}]}));
-    documents.push(alias("long", entries));
+    documents.push(alias("long", &entries));
     let compiled = compiled(&documents);
     let status = &compiled.statuses.aliases[&ObjectId::new("shop", "long")];
     let names: Vec<&str> = status.lineups[0].targets.iter().map(|t| t.name.as_str()).collect();
@@ -106,8 +108,8 @@ fn a_long_lineup_lists_what_does_not_work() {
 fn only_faults_that_last_stall_at_once() {
     let documents = [
         target("t", 1),
-        alias("lasting", vec![json!({"name": "a", "model": "x", "providers": [{"name": "t"}]})]),
-        alias("waiting", vec![json!({"name": "a", "model": "x", "providers": [{"name": "u"}]})]),
+        alias("lasting", &[json!({"name": "a", "model": "x", "providers": [{"name": "t"}]})]),
+        alias("waiting", &[json!({"name": "a", "model": "x", "providers": [{"name": "u"}]})]),
     ];
     let compiled = compiled(&documents);
     let kinds = |name: &str| -> Vec<&str> {

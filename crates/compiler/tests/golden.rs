@@ -1,6 +1,8 @@
 //! One file of YAML documents in; snapshot, credentials, findings and statuses out. The files under
 //! `golden/` are named after what they show.
 
+#![cfg(test)]
+
 mod support;
 
 #[test]

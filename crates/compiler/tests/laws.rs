@@ -1,6 +1,8 @@
 //! What holds of every world: the order of objects changes nothing, whatever stands in an object
 //! panics nowhere and touches no other, no secret comes out, and what routers are told is sound.
 
+#![cfg(test)]
+
 mod support;
 
 use api::{Reason, condition::MAX_MESSAGE};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use api::{Reason, condition::Class};
-use routing::ObjectId;
+use routing::{ObjectId, snapshot::MAX_CANDIDATES};
 
 use super::{ResolvedAlias, lineup::Lineup, target::ResolvedTarget};
 use crate::{
@@ -19,8 +19,10 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// Where the reference stands.
     pub(crate) path: String,
-    /// Routers may go on with what they have: nothing was taken away on purpose.
+    /// Routers may go on with what they have of the alias: nothing was taken away on purpose.
     pub(crate) keeps: bool,
+    /// Routers go on with what they have of the target, its last good form or credential.
+    pub(crate) keeps_target: bool,
     /// The alias may use it, once the rest is mended.
     pub(crate) permitted: bool,
     /// Whether waiting may mend it.
@@ -35,23 +37,39 @@ impl Problem {
     }
 }
 
-/// What is to be done with a candidate.
-#[derive(Debug)]
-pub(crate) enum Judged {
-    /// It resolved; usable unless it is cordoned.
-    Good { usable: bool },
-    /// It did not, and routers go on with its last good form or credential.
-    Kept(Problem),
-    /// It is left out.
-    Out(Problem),
+/// Beyond so many that are left out, those of a namespace are not told one by one.
+const MAX_TOLD: usize = 64;
+
+/// A target as a provider of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct CandidateState {
+    /// The target.
+    pub(crate) target: ObjectId,
+    /// A request can be sent to it: it resolved and is not cordoned.
+    pub(crate) usable: bool,
+    /// Why it did not resolve.
+    pub(crate) problem: Option<Problem>,
+}
+
+impl CandidateState {
+    /// Whether routers are told of it: it resolved, or they go on with what they have of it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.problem.as_ref().is_none_or(|problem| problem.keeps_target)
+    }
+
+    /// Whether the alias may use it, now or once it is mended.
+    pub(crate) fn is_permitted(&self) -> bool {
+        self.problem.as_ref().is_none_or(|problem| problem.permitted)
+    }
 }
 
 /// Everything that entries are looked up in.
 pub(crate) struct Cx<'t, 'a> {
     pub(crate) world: &'a World,
     pub(crate) targets: &'t BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
-    /// The targets that offer a model, by namespace and model, in order of name.
-    offers: BTreeMap<(&'a str, &'a str), Vec<ObjectId>>,
+    /// The targets that offer a model to their own namespace, by namespace and model, in order of
+    /// name: judged once, for thousands of aliases may ask.
+    offers: BTreeMap<&'a str, BTreeMap<&'a str, Vec<CandidateState>>>,
     /// The aliases that are resolved so far.
     pub(crate) aliases: BTreeMap<&'a ObjectId, ResolvedAlias<'a>>,
 }
@@ -61,22 +79,31 @@ impl<'t, 'a> Cx<'t, 'a> {
         world: &'a World,
         targets: &'t BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
     ) -> Self {
-        let mut offers: BTreeMap<(&str, &str), Vec<ObjectId>> = BTreeMap::new();
+        let mut cx = Self { world, targets, offers: BTreeMap::new(), aliases: BTreeMap::new() };
+        let mut offers: BTreeMap<&str, BTreeMap<&str, Vec<CandidateState>>> = BTreeMap::new();
         for (id, target) in targets {
             for model in &target.offers {
-                offers.entry((&*id.namespace, *model)).or_default().push((*id).clone());
+                let judged = cx.judge(&id.namespace, id, model, &String::new);
+                let list = offers.entry(&id.namespace).or_default().entry(*model).or_default();
+                let alike = list.iter().filter(|other| other.is_kept() == judged.is_kept());
+                // One more than a lineup can have is enough to refuse it.
+                if alike.count() <= MAX_TOLD.max(MAX_CANDIDATES) {
+                    list.push(judged);
+                }
             }
         }
-        Self { world, targets, offers, aliases: BTreeMap::new() }
+        cx.offers = offers;
+        cx
     }
 
     /// The targets of this namespace that offer the model, by name.
-    pub(crate) fn offering(&self, namespace: &str, model: &str) -> Vec<ObjectId> {
-        self.offers.get(&(namespace, model)).cloned().unwrap_or_default()
+    pub(crate) fn offering(&self, namespace: &str, model: &str) -> &[CandidateState] {
+        let models = self.offers.get(namespace);
+        models.and_then(|models| models.get(model)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The problem of an entry without providers that nothing offers.
-    pub(crate) fn nobody_offers(&self, namespace: &str, model: &str, path: &str) -> Problem {
+    pub(crate) fn nobody_offers(namespace: &str, model: &str, path: &str) -> Problem {
         Problem {
             reason: Reason::TargetNotFound,
             message: format!(
@@ -86,6 +113,7 @@ impl<'t, 'a> Cx<'t, 'a> {
             ),
             path: path.to_owned(),
             keeps: true,
+            keeps_target: false,
             permitted: true,
             class: Reason::TargetNotFound.class(),
         }
@@ -98,12 +126,22 @@ impl<'t, 'a> Cx<'t, 'a> {
         id: &ObjectId,
         model: &str,
         path: &dyn Fn() -> String,
-    ) -> Judged {
+    ) -> CandidateState {
+        let (usable, problem) = match self.verdict(namespace, id, model) {
+            Ok(usable) => (usable, None),
+            Err(problem) => (false, Some(Problem { path: path(), ..problem })),
+        };
+        CandidateState { target: id.clone(), usable, problem }
+    }
+
+    /// Whether it is usable, or why it did not resolve.
+    fn verdict(&self, namespace: &str, id: &ObjectId, model: &str) -> Result<bool, Problem> {
         let problem = |reason, keeps, permitted, message| Problem {
             reason,
             message,
-            path: path(),
+            path: String::new(),
             keeps,
+            keeps_target: false,
             permitted,
             class: Reason::class(reason),
         };
@@ -114,11 +152,11 @@ impl<'t, 'a> Cx<'t, 'a> {
                 let own = *id.namespace == *namespace;
                 let message = format!("ProviderTarget {} cannot be read; see its status", name());
                 let problem = problem(Reason::InvalidSpec, true, own, message);
-                return if own { Judged::Kept(problem) } else { Judged::Out(problem) };
+                return Err(Problem { keeps_target: own, ..problem });
             }
             let message =
                 format!("there is no ProviderTarget {}; create it, or correct the name", name());
-            return Judged::Out(problem(Reason::TargetNotFound, true, true, message));
+            return Err(problem(Reason::TargetNotFound, true, true, message));
         };
         if !target.export.admits(&id.namespace, namespace) {
             let message = format!(
@@ -126,7 +164,7 @@ impl<'t, 'a> Cx<'t, 'a> {
                  admit it",
                 name()
             );
-            return Judged::Out(problem(Reason::RefNotPermitted, false, false, message));
+            return Err(problem(Reason::RefNotPermitted, false, false, message));
         }
         if !target.offers.contains(model) {
             let message = format!(
@@ -135,17 +173,17 @@ impl<'t, 'a> Cx<'t, 'a> {
                 name(),
                 quote(model)
             );
-            return Judged::Out(problem(Reason::ModelNotOffered, true, true, message));
+            return Err(problem(Reason::ModelNotOffered, true, true, message));
         }
         let fault = target.faults.iter().find(|f| !f.keeps()).or_else(|| target.faults.first());
-        let Some(fault) = fault else { return Judged::Good { usable: !target.cordoned } };
+        let Some(fault) = fault else { return Ok(!target.cordoned) };
         let message = if fault.reason == Reason::InvalidSpec {
             format!("ProviderTarget {} is not accepted; see its status", name())
         } else {
             format!("ProviderTarget {}: {}", name(), fault.message)
         };
         let problem = problem(fault.reason, fault.keeps(), true, message);
-        if fault.keeps() { Judged::Kept(problem) } else { Judged::Out(problem) }
+        Err(Problem { keeps_target: fault.keeps(), ..problem })
     }
 
     /// The lineup of an alias that an alias of `namespace` nests.
@@ -160,6 +198,7 @@ impl<'t, 'a> Cx<'t, 'a> {
             message,
             path: path.to_owned(),
             keeps,
+            keeps_target: false,
             permitted: keeps,
             class: Reason::class(reason),
         };

@@ -22,7 +22,7 @@ const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
 pub(super) fn base_url(text: &str, settings: &Settings) -> Result<String, String> {
     // Where parsers of URLs differ, they differ in these.
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')
-        || !text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'))
+        || text.split_once("://").is_none_or(|(_, rest)| rest.starts_with('/'))
     {
         return Err("must be scheme://host, a port and a path if wanted".to_owned());
     }

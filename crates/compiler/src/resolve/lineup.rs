@@ -1,7 +1,7 @@
 //! From the entries of an alias to its candidates: every reference is looked up, what cannot be
 //! used is left out and named, nested aliases are inlined as blocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use api::{Reason, condition::Class};
 use routing::{
@@ -12,7 +12,7 @@ use routing::{
 use super::{
     Refusal,
     alias::{AliasSpec, Entry, What},
-    candidate::{Cx, Judged, Problem},
+    candidate::{CandidateState, Cx, Problem},
 };
 
 /// How deep aliases may nest.
@@ -30,8 +30,6 @@ pub(crate) struct Lineup {
     pub(crate) compiled: CompiledLineup,
     /// Every entry with what became of it.
     pub(crate) entries: Vec<EntryState>,
-    /// The targets that it may use, whether or not they work now.
-    pub(crate) uses: BTreeSet<ObjectId>,
     /// Nothing is there, so routers keep what they have instead.
     pub(crate) nothing_found: Option<Problem>,
     depth: usize,
@@ -50,6 +48,10 @@ pub(crate) struct EntryState {
 }
 
 impl EntryState {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), candidates: Vec::new(), problem: None }
+    }
+
     /// Whether a request can be sent to one of its candidates.
     pub(crate) fn is_usable(&self) -> bool {
         self.candidates.iter().any(|c| c.usable)
@@ -61,33 +63,22 @@ impl EntryState {
     }
 }
 
-/// What became of a candidate.
-#[derive(Clone, Debug)]
-pub(crate) struct CandidateState {
-    /// The target.
-    pub(crate) target: ObjectId,
-    /// A request can be sent to it: it resolved and is not cordoned.
-    pub(crate) usable: bool,
-    /// Why it did not resolve.
-    pub(crate) problem: Option<Problem>,
-}
-
 impl Lineup {
     /// Resolves the entries of `spec`, an alias in `namespace`. What it nests is resolved already.
-    pub(crate) fn of(
-        cx: &Cx<'_, '_>,
-        namespace: &str,
-        spec: &AliasSpec<'_>,
+    pub(crate) fn of<'s>(
+        cx: &'s Cx<'s, '_>,
+        namespace: &'s str,
+        spec: &'s AliasSpec<'s>,
     ) -> Result<Self, Refusal> {
         let mut builder = Builder { cx, namespace, pool: Pool::default(), depth: 0, places: 0 };
-        let (mut uses, mut states) = (BTreeSet::new(), Vec::with_capacity(spec.entries.len()));
+        let mut states = Vec::with_capacity(spec.entries.len());
         let mut tiers: BTreeMap<i64, Vec<CompiledEntry>> = BTreeMap::new();
         for entry in &spec.entries {
             let (state, members) = match &entry.what {
                 What::Model { model, providers } => {
-                    builder.model(entry, model, providers.as_deref(), &mut uses)
+                    builder.model(entry, model, providers.as_deref())
                 }
-                What::Alias(id) => builder.alias(entry, id, &mut uses),
+                What::Alias(id) => builder.alias(entry, id),
             };
             states.push(state);
             if let Some(members) = members {
@@ -110,7 +101,7 @@ impl Lineup {
         let nothing_found = nothing_found(&compiled, &states);
         let Builder { pool, depth, places, .. } = builder;
         let candidates = pool.candidates;
-        Ok(Self { candidates, compiled, entries: states, uses, nothing_found, depth, places })
+        Ok(Self { candidates, compiled, entries: states, nothing_found, depth, places })
     }
 
     /// Whether waiting may mend that nothing is usable: not if every cause is there to stay. What
@@ -139,67 +130,58 @@ fn nothing_found(lineup: &CompiledLineup, states: &[EntryState]) -> Option<Probl
     (first.keeps && problems.all(|p| p.keeps)).then(|| first.clone())
 }
 
-struct Builder<'a> {
-    cx: &'a Cx<'a, 'a>,
-    namespace: &'a str,
-    pool: Pool,
+struct Builder<'s, 'a> {
+    cx: &'s Cx<'s, 'a>,
+    namespace: &'s str,
+    pool: Pool<'s>,
     depth: usize,
     places: usize,
 }
 
-impl Builder<'_> {
+impl<'s> Builder<'s, '_> {
     fn model(
         &mut self,
-        entry: &Entry<'_>,
-        model: &str,
-        providers: Option<&[ObjectId]>,
-        uses: &mut BTreeSet<ObjectId>,
+        entry: &'s Entry<'s>,
+        model: &'s str,
+        providers: Option<&'s [ObjectId]>,
     ) -> (EntryState, Option<Members>) {
-        let mut state =
-            EntryState { name: entry.name.to_owned(), candidates: Vec::new(), problem: None };
-        let offering;
-        let providers = match providers {
-            Some(listed) => listed,
-            None => {
-                offering = self.cx.offering(self.namespace, model);
-                if offering.is_empty() {
-                    state.problem = Some(self.cx.nobody_offers(self.namespace, model, &entry.path));
+        let mut state = EntryState::new(entry.name);
+        let mut members = Vec::new();
+        if let Some(listed) = providers {
+            for (i, target) in listed.iter().enumerate() {
+                if state.candidates.iter().any(|c| c.target == *target) {
+                    continue;
                 }
-                &offering
+                let path = || format!("{}.providers[{i}]", entry.path);
+                let candidate = self.cx.judge(self.namespace, target, model, &path);
+                if candidate.is_kept() {
+                    members.push(self.pool.add(|| entry.name.to_owned(), target, model));
+                }
+                state.candidates.push(candidate);
             }
-        };
-        let mut members = Vec::with_capacity(providers.len());
-        for (i, target) in providers.iter().enumerate() {
-            if state.candidates.iter().any(|c| c.target == *target) {
-                continue;
+        } else {
+            let offering = self.cx.offering(self.namespace, model);
+            if offering.is_empty() {
+                state.problem = Some(Cx::nobody_offers(self.namespace, model, &entry.path));
             }
-            let path = || format!("{}.providers[{i}]", entry.path);
-            let (problem, kept, usable) = match self.cx.judge(self.namespace, target, model, &path)
-            {
-                Judged::Good { usable } => (None, true, usable),
-                Judged::Kept(problem) => (Some(problem), true, false),
-                Judged::Out(problem) => (Some(problem), false, false),
-            };
-            if kept || problem.as_ref().is_some_and(|p| p.permitted) {
-                uses.insert(target.clone());
+            for candidate in offering {
+                if candidate.is_kept() {
+                    let target = &candidate.target;
+                    members.push(self.pool.add(|| entry.name.to_owned(), target, model));
+                }
+                let mut candidate = candidate.clone();
+                if let Some(problem) = &mut candidate.problem {
+                    problem.path.clone_from(&entry.path);
+                }
+                state.candidates.push(candidate);
             }
-            if kept {
-                members.push(self.pool.add(entry.name, target, model));
-                self.places += 1;
-            }
-            state.candidates.push(CandidateState { target: target.clone(), usable, problem });
         }
+        self.places = self.places.saturating_add(members.len());
         (state, (!members.is_empty()).then_some(Members::Candidates(members)))
     }
 
-    fn alias(
-        &mut self,
-        entry: &Entry<'_>,
-        id: &ObjectId,
-        uses: &mut BTreeSet<ObjectId>,
-    ) -> (EntryState, Option<Members>) {
-        let mut state =
-            EntryState { name: entry.name.to_owned(), candidates: Vec::new(), problem: None };
+    fn alias(&mut self, entry: &'s Entry<'s>, id: &ObjectId) -> (EntryState, Option<Members>) {
+        let mut state = EntryState::new(entry.name);
         let nested = match self.cx.nested(self.namespace, id, &entry.path) {
             Ok(nested) => nested,
             Err(problem) => {
@@ -209,7 +191,6 @@ impl Builder<'_> {
         };
         self.depth = self.depth.max(nested.depth + 1);
         self.places = self.places.saturating_add(nested.places);
-        uses.extend(nested.uses.iter().cloned());
         state.candidates = seen_through(nested, id, &entry.path);
         if nested.candidates.is_empty() {
             state.problem = why_empty(nested, id, &entry.path, &state.candidates);
@@ -222,7 +203,10 @@ impl Builder<'_> {
         let map: Vec<CandidateIx> = nested
             .candidates
             .iter()
-            .map(|c| self.pool.add(&format!("{}/{}", entry.name, c.entry), &c.target, &c.model))
+            .map(|c| {
+                let name = || format!("{}/{}", entry.name, c.entry);
+                self.pool.add(name, &c.target, &c.model)
+            })
             .collect();
         let lineup = Box::new(remap(&nested.compiled, &map));
         (state, Some(Members::Alias { id: id.clone(), lineup }))
@@ -260,21 +244,23 @@ impl Builder<'_> {
 
 /// The candidates so far. One that stands already keeps its first place in every ranking.
 #[derive(Default)]
-struct Pool {
+struct Pool<'s> {
     candidates: Vec<CompiledCandidate>,
-    index: BTreeMap<(ObjectId, String), CandidateIx>,
+    index: HashMap<(&'s ObjectId, &'s str), CandidateIx, foldhash::fast::FixedState>,
 }
 
-impl Pool {
-    fn add(&mut self, entry: &str, target: &ObjectId, model: &str) -> CandidateIx {
-        *self.index.entry((target.clone(), model.to_owned())).or_insert_with(|| {
+impl<'s> Pool<'s> {
+    fn add(
+        &mut self,
+        entry: impl FnOnce() -> String,
+        target: &'s ObjectId,
+        model: &'s str,
+    ) -> CandidateIx {
+        *self.index.entry((target, model)).or_insert_with(|| {
             // Beyond 64 the alias is refused and no index is used.
             let ix = CandidateIx(u8::try_from(self.candidates.len()).unwrap_or(u8::MAX));
-            self.candidates.push(CompiledCandidate {
-                entry: entry.to_owned(),
-                target: target.clone(),
-                model: model.to_owned(),
-            });
+            let (target, model) = (target.clone(), model.to_owned());
+            self.candidates.push(CompiledCandidate { entry: entry(), target, model });
             ix
         })
     }
@@ -282,7 +268,7 @@ impl Pool {
 
 /// The candidates of a nested alias, each target once, as the outer alias tells them.
 fn seen_through(nested: &Lineup, id: &ObjectId, path: &str) -> Vec<CandidateState> {
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<&ObjectId> = BTreeSet::new();
     let mut broken = 0;
     let candidates = nested.entries.iter().flat_map(|entry| &entry.candidates);
     let told = candidates.filter(|candidate| {
@@ -313,6 +299,7 @@ fn why_empty(
             message: format!("ModelAlias {id} has no target that can be used; see its status"),
             path: path.to_owned(),
             keeps: true,
+            keeps_target: false,
             permitted: true,
             class: nested.class(),
         },

@@ -1,11 +1,7 @@
 //! A world out of YAML documents, for golden tests and properties. A document `kind: Settings` has
 //! the controller's settings; `resourceVersion`, `generation` and `creationTimestamp` (seconds)
 //! stand in `metadata`, as do annotations. Services and Namespaces are known once one is there.
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "every test binary uses a part of this, and none all of it"
-)]
+#![expect(dead_code, reason = "every test binary uses a part of this, and none all of it")]
 
 pub(crate) mod scale;
 

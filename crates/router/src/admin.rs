@@ -1,0 +1,139 @@
+//! The admin port: health, metrics, and what this router believes. Nothing here changes anything.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use routing::ObjectId;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{clock, link::SharedStore, store::Asked};
+
+/// The most resources that one check may ask for.
+const MAX_ASKED: usize = 1000;
+/// The largest body of a check, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// What the admin port tells of.
+#[derive(Clone)]
+pub struct Admin {
+    /// What is held.
+    pub store: SharedStore,
+    /// The text of `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The aliases that have no usable candidate.
+    pub unusable: Arc<dyn Fn() -> Vec<ObjectId> + Send + Sync>,
+    /// Whether this router is ending: it serves what it has, and wants no more.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("draining", &self.draining).finish_non_exhaustive()
+    }
+}
+
+/// The routes of the admin port.
+pub fn routes(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/config", get(config))
+        .route("/config/check", post(check))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(admin)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    ready: bool,
+    reason: &'static str,
+    /// Aliases that no request can be served by now.
+    aliases_without_usable_candidate: Vec<ObjectId>,
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let applied = admin.store.lock().is_applied();
+    let (status, reason) = if admin.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "this router is ending")
+    } else if applied {
+        (StatusCode::OK, "a snapshot is applied")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no snapshot from a controller was applied yet")
+    };
+    let body =
+        Ready { ready: applied, reason, aliases_without_usable_candidate: (admin.unusable)() };
+    (status, Json(body)).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut response = (admin.metrics)().into_response();
+    let text = HeaderValue::from_static(telemetry::metrics::CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+async fn config(State(admin): State<Admin>) -> Response {
+    aside(move || serde_json::to_vec(&admin.store.lock().config(clock::now()))).await
+}
+
+/// What a check asks.
+#[derive(Deserialize)]
+struct Check {
+    resources: Vec<Asked>,
+}
+
+async fn check(
+    State(admin): State<Admin>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Response> {
+    let body = body.map_err(|error| {
+        let message = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            format!("the body is over the limit of {MAX_BODY} bytes")
+        } else {
+            error.body_text()
+        };
+        refusal(error.status(), &message)
+    })?;
+    let check: Check = serde_json::from_slice(&body).map_err(|error| {
+        let message = format!(
+            "the body is not {{\"resources\": [{{\"kind\", \"id\", \"digest\"}}, ...]}}: {error}"
+        );
+        refusal(StatusCode::BAD_REQUEST, &message)
+    })?;
+    if check.resources.len() > MAX_ASKED {
+        let n = check.resources.len();
+        let message =
+            format!("{n} resources are over the limit of {MAX_ASKED} a call; ask in several");
+        return Err(refusal(StatusCode::BAD_REQUEST, &message));
+    }
+    Ok(aside(move || serde_json::to_vec(&admin.store.lock().check(&check.resources))).await)
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": { "message": message } }))).into_response()
+}
+
+/// Makes the answer where it may wait for a snapshot that is being applied.
+async fn aside(make: impl FnOnce() -> serde_json::Result<Vec<u8>> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(make).await {
+        Ok(Ok(json)) => {
+            let json_type = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json_type)], json).into_response()
+        }
+        Ok(Err(error)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}

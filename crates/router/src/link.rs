@@ -1,0 +1,146 @@
+//! The link to the controller: asks for the watch stream, feeds the store, hands on what took
+//! effect, and begins anew whenever the stream ends. It never gives up, and losing it changes
+//! nothing that is served.
+//!
+//! When to do what is decided by [`machine`], which is pure; this is the shell around it. It runs
+//! beside the traffic, on a runtime of its own.
+
+mod backoff;
+mod inflate;
+mod machine;
+mod session;
+
+use std::{convert::Infallible, sync::Arc};
+
+use parking_lot::Mutex;
+use routing::Nanos;
+use telemetry::Metrics;
+use tokio::time::{Instant, sleep_until};
+use url::Url;
+
+use crate::{
+    clock,
+    store::{Applied, Store},
+};
+use backoff::Backoff;
+use machine::{Event, Machine};
+use session::Session;
+
+/// The store, as the link and the admin port share it.
+pub type SharedStore = Arc<Mutex<Store>>;
+
+/// Takes over what took effect. When it returns, requests are served from it.
+pub type Apply = dyn Fn(&Applied) + Send + Sync;
+
+/// What a link is set up with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The controller's base URL.
+    pub controller: Url,
+    /// This router's name.
+    pub router: String,
+    /// Of the jitter between attempts; another one for every router.
+    pub seed: u64,
+}
+
+/// Why there can be no link.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The address cannot be used.
+    #[error("the controller's address {0} is no http:// or https:// URL")]
+    Address(Url),
+    /// The client cannot be made.
+    #[error("cannot set up the client of the watch stream: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A link that is ready to run.
+pub struct Link {
+    url: Url,
+    client: reqwest::Client,
+    seed: u64,
+    store: SharedStore,
+    apply: Arc<Apply>,
+    metrics: Arc<Metrics>,
+}
+
+impl Link {
+    /// A link that feeds `store`, and hands on what takes effect to `apply`.
+    pub fn new(
+        settings: Settings,
+        store: SharedStore,
+        apply: Arc<Apply>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, LinkError> {
+        let Settings { controller, router, seed } = settings;
+        if !matches!(controller.scheme(), "http" | "https") {
+            return Err(LinkError::Address(controller));
+        }
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("moniker/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(LinkError::Client)?;
+        Ok(Self { url: watch_url(controller, &router), client, seed, store, apply, metrics })
+    }
+
+    /// Runs for ever: one stream after another.
+    pub async fn run(self) -> Infallible {
+        let mut machine = Machine::new(Backoff::new(self.seed));
+        let mut told = String::new();
+        loop {
+            sleep_until(instant(machine.deadline())).await;
+            machine.step(clock::now(), Event::Timer);
+            let ended = Session::run(&self, &mut machine).await;
+            self.store.lock().disconnect();
+            self.metrics.set_link_connected(false);
+            machine.step(clock::now(), Event::Lost);
+            let again = machine.deadline().since(clock::now());
+            let why = ended.to_string();
+            // The same failure over and over is told once.
+            if why == told && !machine.was_live() {
+                tracing::debug!(controller = %self.url, why, ?again, "no link to the controller");
+            } else {
+                tracing::warn!(controller = %self.url, why, ?again, "no link to the controller");
+            }
+            told = why;
+        }
+    }
+}
+
+/// Where the stream is asked for.
+fn watch_url(mut controller: Url, name: &str) -> Url {
+    let path = format!("{}{}", controller.path().trim_end_matches('/'), wire::PATH);
+    controller.set_path(&path);
+    let protocol = wire::PROTOCOL.to_string();
+    let mut query = controller.query_pairs_mut();
+    query.clear().append_pair("router", name).append_pair("protocol", &protocol);
+    drop(query);
+    controller
+}
+
+/// A time of the state machine as the runtime's timers know it.
+fn instant(at: Nanos) -> Instant {
+    Instant::now() + at.since(clock::now())
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_is_below_the_controllers_url() {
+        let of = |url: &str| watch_url(url.parse().unwrap(), "a b").to_string();
+        let query = "router=a+b&protocol=1";
+        assert_eq!(of("http://c:8443"), format!("http://c:8443/v1/watch?{query}"));
+        assert_eq!(of("http://c/under/?x=1"), format!("http://c/under/v1/watch?{query}"));
+    }
+}

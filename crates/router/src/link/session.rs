@@ -1,0 +1,205 @@
+//! One stream, from the request to its end.
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::{HeaderValue, StatusCode, header};
+use telemetry::metrics::SnapshotFacts;
+use tokio::time::sleep_until;
+use wire::{DecodeError, Decoder, Frame};
+
+use super::{
+    Link,
+    inflate::Inflate,
+    instant,
+    machine::{Action, Event, Machine},
+};
+use crate::{
+    clock::now,
+    store::{Effects, Store, Void},
+};
+
+/// How much is read of an answer that is no stream.
+const MAX_REFUSAL: usize = 1024;
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("the controller cannot be reached: {0}")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the controller answered {0}: {1}")]
+    Refused(StatusCode, String),
+    #[error("the stream broke off: {0}")]
+    Broken(#[source] reqwest::Error),
+    #[error("the controller ended the stream")]
+    Closed,
+    #[error("the controller has been silent for too long")]
+    Silent,
+    #[error("what came is not compressed as it says: {0}")]
+    Encoding(#[from] io::Error),
+    #[error("what came is no watch stream: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("the transmission is void: {0}")]
+    Void(#[from] Void),
+    #[error("what was applied was lost with its task: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    #[error("asking again for what was doubted")]
+    AskAgain,
+}
+
+/// One stream at work.
+pub(super) struct Session<'a> {
+    link: &'a Link,
+    machine: &'a mut Machine,
+    decoder: Decoder,
+    /// Whether all that came took effect.
+    current: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Asks for a stream and takes it in until it ends.
+    pub(super) async fn run(link: &'a Link, machine: &'a mut Machine) -> Ended {
+        let mut session = Self { link, machine, decoder: Decoder::default(), current: false };
+        match session.stream().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn stream(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let held = self.link.store.lock().connect();
+        let body = serde_json::to_vec(&held).map_err(io::Error::from)?;
+        let request = self.link.client.post(self.link.url.clone());
+        let request = request
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd"))
+            .body(body);
+        let response = self.before_deadline(request.send()).await?;
+        let mut response = response.map_err(Ended::Unreachable)?;
+        if response.status() != StatusCode::OK {
+            return Err(self.refusal(response).await);
+        }
+        self.machine.step(now(), Event::Answered);
+        let encoding = response.headers().get(header::CONTENT_ENCODING);
+        let encoding = encoding.map(|value| value.to_str().unwrap_or("?").to_owned());
+        let mut inflate = Inflate::new(encoding.as_deref())?;
+        loop {
+            let chunk = self.before_deadline(response.chunk()).await?.map_err(Ended::Broken)?;
+            let chunk = chunk.ok_or(Ended::Closed)?;
+            self.machine.step(now(), Event::Heard);
+            let mut bytes = &chunk[..];
+            while let Some(piece) = inflate.piece(&mut bytes)? {
+                self.decoder.push(piece);
+                while let Some(frame) = self.decoder.next_frame()? {
+                    self.frame(frame).await?;
+                }
+            }
+        }
+    }
+
+    /// What the future gives, unless the machine gives up before, or it is time to ask again.
+    async fn before_deadline<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Ended> {
+        tokio::pin!(future);
+        loop {
+            let ask_again = self.link.store.lock().ask_again_at();
+            let deadline = self.machine.deadline();
+            let wake = ask_again.map_or(deadline, |at| at.min(deadline));
+            tokio::select! {
+                biased;
+                done = &mut future => return Ok(done),
+                () = sleep_until(instant(wake)) => {
+                    if self.machine.step(now(), Event::Timer) == Action::GiveUp {
+                        return Err(Ended::Silent);
+                    }
+                    if ask_again.is_some_and(|at| at <= now()) {
+                        return Err(Ended::AskAgain);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an answer that is no stream says.
+    async fn refusal(&mut self, mut response: reqwest::Response) -> Ended {
+        let status = response.status();
+        let mut text = Vec::new();
+        while text.len() < MAX_REFUSAL
+            && let Ok(Ok(Some(chunk))) = self.before_deadline(response.chunk()).await
+        {
+            text.extend_from_slice(&chunk);
+        }
+        text.truncate(MAX_REFUSAL);
+        let json = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
+        let message = match json["error"]["message"].as_str() {
+            Some(message) => message.to_owned(),
+            None => String::from_utf8_lossy(&text).trim().escape_debug().to_string(),
+        };
+        Ended::Refused(status, message)
+    }
+
+    async fn frame(&mut self, frame: Frame) -> Result<(), Ended> {
+        match &frame {
+            Frame::Commit(_) => return self.commit(frame).await,
+            Frame::Heartbeat => {
+                if self.current {
+                    self.link.metrics.snapshot_confirmed();
+                }
+            }
+            _ => self.current = false,
+        }
+        let hello = match &frame {
+            Frame::Hello(hello) => Some(Event::Hello {
+                heartbeat: Duration::from_millis(hello.heartbeat_millis),
+                routers: hello.routers,
+            }),
+            _ => None,
+        };
+        self.link.store.lock().step(frame, now())?;
+        if let Some(hello) = hello {
+            self.machine.step(now(), hello);
+        }
+        Ok(())
+    }
+
+    /// Takes in a COMMIT and hands on what took effect, where it may take its time. What `/config`
+    /// says is what requests use, so that the store is locked until then.
+    async fn commit(&mut self, commit: Frame) -> Result<(), Ended> {
+        let (store, apply) = (Arc::clone(&self.link.store), Arc::clone(&self.link.apply));
+        let work = move || -> Result<(Effects, SnapshotFacts), Void> {
+            let mut store = store.lock();
+            let effects = store.step(commit, now())?;
+            if let Some(applied) = &effects.applied {
+                apply(applied);
+            }
+            let facts = facts(&store);
+            Ok((effects, facts))
+        };
+        let (effects, facts) = tokio::task::spawn_blocking(work).await??;
+        let metrics = &self.link.metrics;
+        metrics.refusals.add(effects.refused);
+        metrics.rejections.add(effects.rejected);
+        if let Some(applied) = &effects.applied {
+            tracing::info!(
+                revision = facts.revision, aliases = facts.aliases, targets = facts.targets,
+                changed = ?applied.changed, "snapshot applied"
+            );
+            metrics.snapshot_applied(facts);
+        } else {
+            metrics.snapshot_confirmed();
+        }
+        metrics.set_link_connected(true);
+        self.current = true;
+        self.machine.step(now(), Event::Committed);
+        Ok(())
+    }
+}
+
+/// What the metrics tell of what is served from.
+fn facts(store: &Store) -> SnapshotFacts {
+    let snapshot = store.snapshot();
+    SnapshotFacts {
+        revision: snapshot.revision.to_string(),
+        aliases: snapshot.aliases.len(),
+        targets: snapshot.targets.len(),
+        held: store.held_resources(),
+    }
+}

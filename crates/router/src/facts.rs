@@ -94,9 +94,9 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
         }
     };
     // SDKs set these by themselves, and write what is no number where there is no timeout.
-    let stated = ["x-stainless-timeout", "x-stainless-read-timeout"].into_iter().filter_map(|name| {
-        seconds(headers.get(name)?.to_str().ok()?).filter(|d| !d.is_zero())
-    });
+    let stated = ["x-stainless-timeout", "x-stainless-read-timeout"]
+        .into_iter()
+        .filter_map(|name| seconds(headers.get(name)?.to_str().ok()?).filter(|d| !d.is_zero()));
     Ok(own.into_iter().chain(stated).min())
 }
 

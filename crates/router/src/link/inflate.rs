@@ -30,7 +30,10 @@ impl Inflate {
     }
 
     /// Takes from `bytes` what makes the next piece; `None` once nothing is left of them.
-    pub(super) fn piece<'a>(&'a mut self, bytes: &mut &'a [u8]) -> io::Result<Option<&'a [u8]>> {
+    pub(super) fn piece<'s, 'b: 's>(
+        &'s mut self,
+        bytes: &mut &'b [u8],
+    ) -> io::Result<Option<&'s [u8]>> {
         match self {
             Self::Identity => Ok(Some(std::mem::take(bytes)).filter(|piece| !piece.is_empty())),
             Self::Zstd(decoder, piece) => loop {

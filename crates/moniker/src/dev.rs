@@ -1,0 +1,186 @@
+//! `moniker dev`: everything in one process on YAML files. The files are compiled as a controller
+//! compiles a cluster, published on a watch stream on loopback, and served by the same router.
+
+mod changes;
+mod lineup;
+mod show;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use compiler::SecretBytes;
+use controller::publish::{self, Publisher};
+use lineup::{Lineup, Outcome};
+use router::{
+    args::{ResponseHeaders, Size},
+    pipeline::Options,
+    run::{Config, Running},
+    upstream::UpstreamConfig,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::signals;
+
+/// The lineup that the binary carries.
+pub(crate) const SAMPLE: &str = include_str!("../../../deploy/samples/dev.yaml");
+/// Where the project has it.
+pub(crate) const SAMPLE_PATH: &str = "deploy/samples/dev.yaml";
+
+/// Arguments of `moniker dev`.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Files, or directories of files, with ProviderTargets, ModelAliases and Secrets; they are
+    /// read again when they change. Without one, the sample lineup that the binary carries.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Where callers are served; loopback only, since they need no key.
+    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Where health, metrics and /config are served; loopback only.
+    #[arg(long, env = "MONIKER_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+
+    /// Where the demo upstream listens, a provider that needs no key; loopback only.
+    #[arg(long, env = "MONIKER_DEMO", value_name = "ADDR", default_value = "127.0.0.1:8091")]
+    demo: SocketAddr,
+
+    /// The namespace of callers, and of documents that name none.
+    #[arg(long, env = "MONIKER_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
+    namespace: String,
+
+    /// A private range that targets may be in, beside this machine itself, such as 192.168.0.0/16;
+    /// repeatable.
+    #[arg(long, env = "MONIKER_ALLOW_CIDR", value_name = "CIDR", value_delimiter = ',')]
+    allow_cidr: Vec<ipnet::IpNet>,
+
+    /// Which headers of ours a response carries: all, or x-request-id alone.
+    #[arg(long, env = "MONIKER_RESPONSE_HEADERS", value_enum, default_value = "full")]
+    response_headers: ResponseHeaders,
+
+    /// The largest body of a request, such as 32MiB; at most 128MiB.
+    #[arg(long, env = "MONIKER_MAX_BODY", value_name = "SIZE", default_value = "32MiB")]
+    max_body: Size,
+}
+
+impl Args {
+    fn check(&self) -> anyhow::Result<()> {
+        for (flag, address) in
+            [("--listen", self.listen), ("--admin", self.admin), ("--demo", self.demo)]
+        {
+            anyhow::ensure!(
+                address.ip().is_loopback(),
+                "{flag} {address} is not loopback: `moniker dev` serves without keys, so it stays \
+                 on this machine"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// 64 bits that no other process has. Not for secrets.
+pub(crate) fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
+}
+
+/// Serves until the process is asked to end.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    args.check()?;
+    let stop = signals::stop()?;
+    // Before the first load, so that an edit made meanwhile is not missed.
+    let mut changes = changes::watch(&args.paths)?;
+    demo(&args).await;
+    let (publisher, controller) = stream(&stop).await?;
+    let mut lineup = Lineup::new(args.paths.clone(), args.namespace.clone());
+    let outcome = lineup.load();
+    // Of a first load that is bad nothing is published, which is an empty lineup.
+    let (publication, revision) = lineup.publication();
+    publisher.publish(publication);
+    let mut running = start(&args, controller, &stop).await?;
+    running.applied(revision).await;
+    show::loaded(&lineup, &outcome, true);
+    show::address(&args.namespace, &running, lineup.example());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = changes.next() => {}
+        }
+        let outcome = lineup.load();
+        if matches!(outcome, Outcome::Same) {
+            continue;
+        }
+        // What is bad is not published, so the last good lineup goes on.
+        if matches!(outcome, Outcome::Good(_)) {
+            let (publication, revision) = lineup.publication();
+            publisher.publish(publication);
+            running.applied(revision).await;
+        }
+        show::loaded(&lineup, &outcome, false);
+    }
+    running.wait().await;
+    Ok(())
+}
+
+/// Starts the demo upstream, unless its port is taken.
+async fn demo(args: &Args) {
+    match TcpListener::bind(args.demo).await {
+        Ok(listener) => {
+            let address = listener.local_addr().unwrap_or(args.demo);
+            tokio::spawn(async move {
+                if let Err(error) = cli::demo::serve(listener, Default::default(), seed()).await {
+                    tracing::error!(%error, "the demo upstream is gone");
+                }
+            });
+            show::line(&format!("Demo upstream: http://{address}/v1"));
+        }
+        Err(error) => {
+            show::line(&format!("No demo upstream: {} (--demo) cannot be had: {error}", args.demo))
+        }
+    }
+}
+
+/// Serves the watch stream on loopback.
+async fn stream(stop: &CancellationToken) -> anyhow::Result<(Publisher, url::Url)> {
+    let listener =
+        TcpListener::bind("127.0.0.1:0").await.context("no port for the watch stream")?;
+    let url = format!("http://{}", listener.local_addr()?).parse()?;
+    let key = [seed().to_le_bytes(), seed().to_le_bytes()].concat();
+    let publisher = Publisher::new(publish::Settings {
+        controller: "dev".to_owned(),
+        cluster: format!("dev-{:016x}", seed()),
+        heartbeat: publish::Settings::HEARTBEAT,
+        credential_key: SecretBytes::new(key),
+        metrics: Arc::default(),
+    });
+    tokio::spawn(publish::serve(listener, publisher.clone(), stop.clone()));
+    Ok((publisher, url))
+}
+
+async fn start(
+    args: &Args,
+    controller: url::Url,
+    stop: &CancellationToken,
+) -> anyhow::Result<Running> {
+    let config = Config {
+        controller,
+        name: "dev".to_owned(),
+        listen: args.listen,
+        admin: args.admin,
+        tls: None,
+        options: Options {
+            anonymous: Some(args.namespace.as_str().into()),
+            minimal_headers: args.response_headers == ResponseHeaders::Minimal,
+            max_body: args.max_body.0,
+            ..Options::default()
+        },
+        upstream: UpstreamConfig {
+            dev: true,
+            allow_cidrs: args.allow_cidr.clone(),
+            ..UpstreamConfig::default()
+        },
+    };
+    Ok(router::run::start(config, stop).await?)
+}

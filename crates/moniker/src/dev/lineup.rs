@@ -1,0 +1,162 @@
+//! The files of `moniker dev` as they are loaded and compiled, again and again.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use cli::load::{self, Loaded, Problem, Severity};
+use compiler::{Compiled, Namespaces, SecretBytes, Settings, compile};
+use controller::publish::Publication;
+use routing::{Digest, snapshot::Visibility};
+use wire::Key;
+
+use super::{SAMPLE, SAMPLE_PATH, seed};
+
+/// What a load came to.
+pub(super) enum Outcome {
+    /// It can be served; what stands here is worth knowing.
+    Good(Vec<Problem>),
+    /// It cannot: the last good lineup goes on.
+    Bad(Vec<Problem>),
+    /// Nothing is different from the load before.
+    Same,
+}
+
+/// The files, and what became of them.
+pub(super) struct Lineup {
+    paths: Vec<PathBuf>,
+    namespace: String,
+    key: SecretBytes,
+    /// The number of the load, which is the version of all its objects.
+    number: u64,
+    /// What is published, or is to be.
+    compiled: Compiled,
+    /// What was published before, for what is gone since.
+    published: Option<Vec<Key>>,
+    last: Option<(Digest, Vec<Problem>)>,
+    summary: String,
+}
+
+impl Lineup {
+    pub(super) fn new(paths: Vec<PathBuf>, namespace: String) -> Self {
+        let key = [seed().to_le_bytes(), seed().to_le_bytes()].concat();
+        Self {
+            paths,
+            namespace,
+            key: SecretBytes::new(key),
+            number: 0,
+            compiled: Compiled::default(),
+            published: None,
+            last: None,
+            summary: String::new(),
+        }
+    }
+
+    /// What was loaded, in a few words.
+    pub(super) fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// What is served.
+    pub(super) fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// A model to try: the first that callers may name.
+    pub(super) fn example(&self) -> Option<&str> {
+        let aliases = self.compiled.snapshot.aliases.values().filter_map(|a| a.value());
+        let mut usable = aliases.filter(|alias| {
+            alias.visibility == Visibility::Public
+                && !alias.candidates.is_empty()
+                && *alias.id.namespace == *self.namespace
+        });
+        // An alias of the name that the guide uses, if it is there.
+        let first = usable.next()?;
+        Some(usable.find(|a| a.model.ends_with("chat")).unwrap_or(first).model.as_str())
+    }
+
+    /// Reads the files and compiles them.
+    pub(super) fn load(&mut self) -> Outcome {
+        self.number += 1;
+        let loaded = self.read();
+        self.summary = format!("{} objects in {}", loaded.objects(), self.source(&loaded));
+        if !loaded.is_fine() {
+            let problems = loaded.problems;
+            return self.told(None, problems).map_or(Outcome::Same, Outcome::Bad);
+        }
+        let compiled = compile(&loaded.world());
+        let mut problems = loaded.problems.clone();
+        problems.extend(compiled.findings.iter().map(|finding| loaded.problem(finding)));
+        problems.sort_by_key(|p| (p.severity == Severity::Warning, p.line));
+        // Of the credentials their versions alone are compared: they change with every load.
+        let hashes = compiled.statuses.targets.values().flat_map(|s| s.credential_version.clone());
+        let revision = Digest::of_parts(
+            [compiled.snapshot.revision.as_bytes().to_vec()]
+                .into_iter()
+                .chain(hashes.map(String::into_bytes))
+                .collect::<Vec<_>>()
+                .iter()
+                .map(Vec::as_slice),
+        );
+        self.compiled = compiled;
+        self.told(Some(revision), problems).map_or(Outcome::Same, Outcome::Good)
+    }
+
+    /// The problems, unless the load before came to the same.
+    fn told(&mut self, revision: Option<Digest>, problems: Vec<Problem>) -> Option<Vec<Problem>> {
+        let now = (revision.unwrap_or_default(), problems);
+        if self.last.as_ref() == Some(&now) {
+            return None;
+        }
+        let problems = now.1.clone();
+        self.last = Some(now);
+        Some(problems)
+    }
+
+    fn read(&self) -> Loaded {
+        let options = load::Options {
+            namespace: self.namespace.clone(),
+            version: self.number,
+            settings: Settings {
+                exporting_namespaces: Namespaces::All,
+                dev: true,
+                credential_version_key: self.key.clone(),
+                ..Settings::default()
+            },
+            ..load::Options::default()
+        };
+        if self.paths.is_empty() {
+            return load::load_text(SAMPLE_PATH, SAMPLE, options);
+        }
+        load::load(&self.paths, options)
+    }
+
+    fn source(&self, loaded: &Loaded) -> String {
+        match self.paths.as_slice() {
+            [] => format!("the sample that this binary carries ({SAMPLE_PATH} in the project)"),
+            [path] => path.display().to_string(),
+            _ => format!("{} files", loaded.files()),
+        }
+    }
+
+    /// What to publish, and the revision that routers then have.
+    pub(super) fn publication(&mut self) -> (Publication, Digest) {
+        let snapshot = Arc::new(self.compiled.snapshot.clone());
+        let keys: Vec<Key> = snapshot
+            .aliases
+            .keys()
+            .map(Key::alias)
+            .chain(snapshot.targets.keys().map(Key::target))
+            .collect();
+        let before = self.published.replace(keys.clone()).unwrap_or_default();
+        let version = self.number;
+        let gone = before.into_iter().filter(|key| !keys.contains(key));
+        let deleted: BTreeMap<Key, u64> = gone.map(|key| (key, version)).collect();
+        let revision = snapshot.revision;
+        let publication = Publication {
+            snapshot,
+            credentials: self.compiled.credentials.clone(),
+            deleted,
+            known: Box::new(move |_, _| Some(version)),
+        };
+        (publication, revision)
+    }
+}

@@ -1,0 +1,90 @@
+//! What `moniker dev` prints: what it serves, what is wrong with the files, and a line to try.
+
+use std::io::Write;
+
+use cli::load::Problem;
+use router::run::Running;
+use routing::snapshot::{CompiledAlias, Members, Resource};
+
+use super::lineup::{Lineup, Outcome};
+
+/// One line to the terminal. One that is closed is no reason to end.
+pub(super) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+/// What a load came to.
+pub(super) fn loaded(lineup: &Lineup, outcome: &Outcome, first: bool) {
+    match outcome {
+        Outcome::Same => {}
+        Outcome::Good(problems) => {
+            let word = if first { "Loaded" } else { "Loaded again:" };
+            line(&format!("{word} {}", lineup.summary()));
+            tell(problems);
+            aliases(lineup);
+        }
+        Outcome::Bad(problems) => {
+            tell(problems);
+            let rest = if first {
+                "Nothing is served yet; mend it and save."
+            } else {
+                "The last good lineup goes on serving; mend it and save."
+            };
+            line(rest);
+        }
+    }
+}
+
+fn tell(problems: &[Problem]) {
+    for problem in problems {
+        line(&format!("  {problem}"));
+    }
+}
+
+fn aliases(lineup: &Lineup) {
+    let aliases = &lineup.compiled().snapshot.aliases;
+    let width = aliases.keys().map(|id| id.to_string().len()).max().unwrap_or(0);
+    for (id, resource) in aliases {
+        let id = id.to_string();
+        match resource {
+            Resource::Hold { reason, .. } => {
+                line(&format!("  {id:width$}  held at its last good form: {reason}"));
+            }
+            Resource::Value { value, .. } => {
+                let kind = value.lineup.strategy.kind;
+                line(&format!("  {id:width$}  {kind}: {}", entries(value)));
+            }
+        }
+    }
+}
+
+/// `large (80), small (20)`: the entries in their order, with weights that differ from 1.
+fn entries(alias: &CompiledAlias) -> String {
+    let entries = alias.lineup.tiers.iter().flatten().map(|entry| {
+        let name = match &entry.members {
+            Members::Candidates(_) => entry.name.clone(),
+            Members::Alias { id, .. } => format!("{} = alias {id}", entry.name),
+        };
+        if entry.weight == 1 { name } else { format!("{name} ({})", entry.weight) }
+    });
+    let list = entries.collect::<Vec<_>>().join(", ");
+    if list.is_empty() { "no target is usable".to_owned() } else { list }
+}
+
+/// Where it is served, and a line to try.
+pub(super) fn address(namespace: &str, running: &Running, example: Option<&str>) {
+    let url = format!("http://{}/v1", running.listen);
+    line(&format!("Callers need no key, and are those of namespace {namespace}."));
+    if let Some(model) = example {
+        line("Try:");
+        line(&format!(
+            "  curl -i {url}/chat/completions -H 'content-type: application/json' \\\n    \
+             -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \
+             \"hello\"}}]}}'"
+        ));
+    }
+    line(&format!("Admin port: http://{}", running.admin));
+    line(&format!("Serving on: {url}"));
+}

@@ -1,0 +1,219 @@
+//! A router put together: two runtimes, one for traffic, one for everything else (the link, the
+//! assembly of snapshots, the admin port), so that neither a scrape nor a large snapshot adds to a
+//! request.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use routing::Digest;
+use telemetry::Metrics;
+use tokio::{net::TcpListener, runtime, sync::watch};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    admin::{self, Admin},
+    args::{ResponseHeaders, RouterArgs},
+    link::{self, Link, LinkError},
+    pipeline::{Options, Traffic},
+    server,
+    store::{Applied, Store},
+    tls::{ServerTls, TlsError},
+    upstream::{Pools, UpstreamConfig},
+};
+
+/// How long streams that have begun may take to end when the router is asked to.
+const LINGER: Duration = Duration::from_mins(10);
+
+/// A router's set-up.
+#[derive(Debug)]
+pub struct Config {
+    /// The controller's base URL.
+    pub controller: Url,
+    /// This router's name on the stream.
+    pub name: String,
+    /// Where callers are served.
+    pub listen: SocketAddr,
+    /// Where health, metrics and `/config` are served.
+    pub admin: SocketAddr,
+    /// What callers are served under, if TLS.
+    pub tls: Option<Arc<ServerTls>>,
+    /// How the data path behaves.
+    pub options: Options,
+    /// What may be connected to.
+    pub upstream: UpstreamConfig,
+}
+
+/// Why a router does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port cannot be had.
+    #[error("cannot listen on {address} ({flag}): {source}")]
+    Listen {
+        /// Which flag says it.
+        flag: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The controller cannot be asked.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// Threads cannot be had.
+    #[error("cannot start: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+impl Config {
+    /// What the arguments say.
+    pub fn from_args(args: RouterArgs) -> Result<Self, Error> {
+        let tls = match (&args.tls_cert, &args.tls_key) {
+            (Some(cert), Some(key)) => Some(Arc::new(ServerTls::from_files(cert, key)?)),
+            _ => None,
+        };
+        let resolve = args.resolve.into_iter().map(|r| (r.name, r.addr)).collect();
+        Ok(Self {
+            controller: args.controller,
+            name: args.name.unwrap_or_else(host_name),
+            listen: args.listen,
+            admin: args.admin,
+            tls,
+            options: Options {
+                anonymous: args.allow_anonymous.map(Into::into),
+                minimal_headers: args.response_headers == ResponseHeaders::Minimal,
+                max_body: args.max_body.0,
+                ..Options::default()
+            },
+            upstream: UpstreamConfig { allow_cidrs: args.allow_cidr, resolve, dev: false },
+        })
+    }
+}
+
+/// The host's name, as the kernel knows it.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "router".to_owned())
+}
+
+/// A router whose ports are open.
+#[derive(Debug)]
+pub struct Running {
+    /// Where callers are served.
+    pub listen: SocketAddr,
+    /// Where the admin port is.
+    pub admin: SocketAddr,
+    traffic: runtime::Runtime,
+    served: tokio::task::JoinHandle<()>,
+    revision: watch::Receiver<Digest>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Waits until requests are served from the snapshot of this revision.
+    pub async fn applied(&mut self, revision: Digest) {
+        // An error means that the router is ending.
+        let _ = self.revision.wait_for(|applied| *applied == revision).await;
+    }
+
+    /// Waits until `stop` was given and what has begun has ended, at most ten minutes.
+    pub async fn wait(self) {
+        // An error would be a panic of the server, which was logged.
+        let mut served = self.served;
+        tokio::select! {
+            _ = &mut served => {}
+            () = async {
+                self.stop.cancelled().await;
+                tokio::time::sleep(LINGER).await;
+            } => {}
+        }
+        // A runtime may not be dropped where it would have to wait.
+        self.traffic.shutdown_background();
+    }
+}
+
+/// Opens the ports and starts a router; the link and the admin port run on the runtime that this is
+/// called on, traffic on one of its own.
+pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, Error> {
+    let traffic_runtime =
+        runtime::Builder::new_multi_thread().thread_name("traffic").enable_all().build()?;
+    let metrics = Arc::new(Metrics::new());
+    let traffic = Traffic::new(config.options, Arc::clone(&metrics));
+    let store = Arc::new(Mutex::new(Store::default()));
+
+    let listener = bind("--listen", config.listen).await?;
+    let listen = listener.local_addr()?;
+    let admin_listener = bind("--admin", config.admin).await?;
+    let admin = admin_listener.local_addr()?;
+
+    if let Some(tls) = &config.tls {
+        tokio::spawn(Arc::clone(tls).watch());
+    }
+    let draining = Arc::new(AtomicBool::new(false));
+    let (shown, counted) = (Arc::clone(&traffic), Arc::clone(&metrics));
+    let routes = admin::routes(Admin {
+        store: Arc::clone(&store),
+        metrics: Arc::new(move || counted.render()),
+        unusable: Arc::new(move || shown.live().unusable_aliases()),
+        draining: Arc::clone(&draining),
+    });
+    tokio::spawn(async move {
+        // Until the process ends: what drains is watched to the end.
+        if let Err(error) = axum::serve(admin_listener, routes).await {
+            tracing::error!(%error, "the admin port is gone");
+        }
+    });
+
+    let pools = Pools::new(config.upstream);
+    let applying = Arc::clone(&traffic);
+    // No snapshot at all has this revision, not even an empty one.
+    let (said, revision) = watch::channel(Digest::default());
+    let apply = move |applied: &Applied| {
+        applying.apply(applied, &pools);
+        said.send_replace(applied.snapshot.revision);
+    };
+    let settings =
+        link::Settings { controller: config.controller, router: config.name, seed: seed() };
+    let link = Link::new(settings, store, Arc::new(apply), metrics)?;
+    let ending = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            never = link.run() => match never {},
+            () = ending.cancelled() => draining.store(true, Ordering::Relaxed),
+        }
+    });
+
+    // From std and back: a listener belongs to the runtime that polls it.
+    let listener = listener.into_std()?;
+    let stopping = stop.clone();
+    let served = traffic_runtime.spawn(async move {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => server::serve(listener, config.tls, traffic, stopping).await,
+            Err(error) => tracing::error!(%error, "callers cannot be served"),
+        }
+    });
+    Ok(Running { listen, admin, traffic: traffic_runtime, served, revision, stop: stop.clone() })
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    server::bind(address).await.map_err(|source| Error::Listen { flag, address, source })
+}
+
+/// A seed that no other router has. Not for secrets.
+fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
+}

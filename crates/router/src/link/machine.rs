@@ -178,10 +178,9 @@ mod tests {
     #[test]
     fn only_a_commit_ends_the_growth_of_waits() {
         let mut machine = Machine::new(Backoff::new(3));
-        let mut now = Nanos::ZERO;
         let mut longest = Duration::ZERO;
         for _ in 0..30 {
-            now = machine.deadline();
+            let now = machine.deadline();
             assert_eq!(machine.step(now, Event::Timer), Action::Ask);
             machine.step(now, Event::Answered);
             machine.step(now, HELLO);
@@ -189,7 +188,7 @@ mod tests {
             longest = longest.max(machine.deadline().since(now));
         }
         assert!(longest > Duration::from_secs(5));
-        now = machine.deadline();
+        let now = machine.deadline();
         machine.step(now, Event::Timer);
         machine.step(now, Event::Answered);
         machine.step(now, HELLO);

@@ -45,9 +45,10 @@ impl std::fmt::Debug for Admin {
 
 /// The routes of the admin port.
 pub fn routes(admin: Admin) -> Router {
+    let readiness: Ready = (admin.clone(), admin.store.lock().serving());
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(ready).with_state(readiness))
         .route("/metrics", get(metrics))
         .route("/config", get(config))
         .route("/config/check", post(check))
@@ -55,26 +56,28 @@ pub fn routes(admin: Admin) -> Router {
         .with_state(admin)
 }
 
+/// What readiness is told from, without waiting for a snapshot that is being applied.
+type Ready = (Admin, Arc<AtomicBool>);
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Ready {
+struct Readiness {
     ready: bool,
     reason: &'static str,
     /// Aliases that no request can be served by now.
     aliases_without_usable_candidate: Vec<ObjectId>,
 }
 
-async fn ready(State(admin): State<Admin>) -> Response {
-    let applied = admin.store.lock().is_applied();
+async fn ready(State((admin, serving)): State<Ready>) -> Response {
     let (status, reason) = if admin.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "this router is ending")
-    } else if applied {
+    } else if serving.load(Ordering::Acquire) {
         (StatusCode::OK, "a snapshot is applied")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no snapshot from a controller was applied yet")
     };
-    let body =
-        Ready { ready: applied, reason, aliases_without_usable_candidate: (admin.unusable)() };
+    let ready = status == StatusCode::OK;
+    let body = Readiness { ready, reason, aliases_without_usable_candidate: (admin.unusable)() };
     (status, Json(body)).into_response()
 }
 

@@ -21,7 +21,14 @@ mod tombstones;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use routing::{Digest, Nanos, ObjectId, RoutingSnapshot, revision::revision};
 use serde::Serialize;
@@ -176,6 +183,7 @@ pub struct Store {
     last_commit: Option<(String, Nanos)>,
     refusals: u64,
     ignored: u64,
+    serving: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -238,6 +246,16 @@ impl Store {
         self.connection.as_ref().filter(|connection| !connection.first)?;
         let refusal = self.refused.values().map(|since| *since + DOUBT);
         refusal.chain(self.shrink.as_ref().map(|s| s.ask_again)).min()
+    }
+
+    /// Whether requests are served from a controller's state, to be asked without a lock.
+    pub fn serving(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.serving)
+    }
+
+    /// What was applied has been taken over by those who serve.
+    pub(crate) fn set_serving(&self) {
+        self.serving.store(true, Ordering::Release);
     }
 
     /// Whether a COMMIT was ever taken in.

@@ -170,6 +170,7 @@ impl<'a> Session<'a> {
             if let Some(applied) = &effects.applied {
                 apply(applied);
             }
+            store.set_serving();
             let facts = facts(&store);
             Ok((effects, facts))
         };

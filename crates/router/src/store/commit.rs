@@ -97,9 +97,13 @@ impl Store {
     /// The versions that are held do not compare with those of this cluster.
     fn enter(&mut self, cluster: &str) {
         cluster.clone_into(&mut self.cluster);
-        self.sides.values_mut().for_each(|side| side.version = 0);
+        for side in self.sides.values_mut() {
+            side.version = 0;
+        }
         if !self.credentials.is_empty() {
-            Arc::make_mut(&mut self.credentials).values_mut().for_each(|c| c.version = 0);
+            for credential in Arc::make_mut(&mut self.credentials).values_mut() {
+                credential.version = 0;
+            }
         }
         self.tombstones.clear();
         self.refused.clear();

@@ -72,7 +72,7 @@ impl Connection {
     pub(super) fn stage(&mut self, frame: Frame) -> bool {
         match frame {
             Frame::Hello(hello) => self.hello = Some(hello),
-            Frame::Upsert(upsert) => return self.upsert(upsert),
+            Frame::Upsert(upsert) => return self.upsert(&upsert),
             Frame::Hold(hold) => {
                 let key = hold.key();
                 self.stated.insert(key.clone(), None);
@@ -119,10 +119,10 @@ impl Connection {
         true
     }
 
-    fn upsert(&mut self, upsert: Upsert) -> bool {
+    fn upsert(&mut self, upsert: &Upsert) -> bool {
         let key = upsert.key();
         self.stated.insert(key.clone(), Some(upsert.digest));
-        let change = match check::value(&upsert) {
+        let change = match check::value(upsert) {
             Ok(Some(value)) => Change::Put(upsert.digest, value),
             Ok(None) => Change::Confirm(upsert.digest),
             Err(unusable) => Change::Reject(Some(upsert.digest), unusable),

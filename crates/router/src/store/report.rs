@@ -120,8 +120,8 @@ impl Store {
             cluster: &self.cluster,
             controller: last.map(|(controller, _)| controller.as_str()),
             age_seconds: last.map(|(_, at)| now.since(*at).as_secs_f64()),
-            aliases: self.shown(Kind::Alias, self.snapshot.aliases.iter()),
-            targets: self.shown(Kind::Target, self.snapshot.targets.iter()),
+            aliases: self.shown(&Kind::Alias, self.snapshot.aliases.iter()),
+            targets: self.shown(&Kind::Target, self.snapshot.targets.iter()),
             credentials: credentials
                 .map(|(target, c)| ShownCredential { target, version: c.version, hash: c.hash })
                 .collect(),
@@ -140,7 +140,7 @@ impl Store {
 
     fn shown<'a, T>(
         &'a self,
-        kind: Kind,
+        kind: &Kind,
         resources: impl Iterator<Item = (&'a ObjectId, &'a Resource<T>)>,
     ) -> Vec<Shown<'a, T>> {
         resources

@@ -13,7 +13,7 @@ mod rules;
 mod structure;
 mod world;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
 use api::rules::Kind;
 use compiler::Settings;
@@ -74,7 +74,9 @@ pub struct Loaded {
 #[derive(Clone)]
 struct Origin {
     file: usize,
-    document: usize,
+    /// The document within the text of the file, and the lines before it.
+    range: Range<usize>,
+    before: usize,
     /// The object's path in its document: not empty in a `List`.
     path: Path,
 }
@@ -100,12 +102,13 @@ fn read(files: Vec<File>, problems: Vec<Problem>, options: Options) -> Loaded {
     for (number, file) in files.into_iter().enumerate() {
         let file = Arc::new(file);
         reader.loaded.files.push(Arc::clone(&file));
-        for (i, document) in document::split(&file.text).into_iter().enumerate() {
-            let at = At {
-                file: &file.name,
-                document,
-                origin: Origin { file: number, document: i, path: Path::default() },
-            };
+        let mut end = file.text.len() - document::text(&file.text).len();
+        for document in document::split(&file.text) {
+            let range = end..end + document.text.len();
+            end = range.end;
+            let origin =
+                Origin { file: number, range, before: document.before, path: Path::default() };
+            let at = At { file: &file.name, document, origin };
             reader.document(&at);
         }
     }
@@ -134,8 +137,9 @@ impl Loaded {
         let Some((origin, file)) = origin.and_then(|o| Some((o, self.files.get(o.file)?))) else {
             return (String::new(), None);
         };
-        let document = document::split(&file.text).get(origin.document).copied();
-        (file.name.clone(), document.and_then(|d| d.line(&path.below(&origin.path))))
+        let text = file.text.get(origin.range.clone()).unwrap_or_default();
+        let document = Document { before: origin.before, text };
+        (file.name.clone(), document.line(&path.below(&origin.path)))
     }
 }
 

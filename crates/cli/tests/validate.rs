@@ -14,6 +14,7 @@ use cli::{
     validate,
 };
 use compiler::Settings;
+use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -263,6 +264,25 @@ fn every_document_of_the_rules_is_judged_as_on_an_api_server() {
             assert_eq!(told, [(Stage::Rule, rule.message.as_str())], "{}: {}", rule.id, case.new);
             let in_dev = problems(&case.new.to_string(), true);
             assert_eq!(in_dev.is_empty(), rule.relaxed_in_dev, "{}: {}", rule.id, case.new);
+        }
+    }
+}
+
+proptest! {
+    /// Whatever is written, there is an answer, and what is wrong has a line.
+    #[test]
+    fn any_text_is_read_or_told_wrong(cut in 0..GOOD.len(), drop in 0_usize..9, put in "[-{}:a \n\\[\\]'\"&*!|0]{0,5}") {
+        let end = (cut + drop).min(GOOD.len());
+        for text in [put.clone(), format!("\u{feff}{}{put}{}", &GOOD[..cut], &GOOD[end..])] {
+            let loaded = load::load_text("t.yaml", &text, Options::default());
+            for problem in &loaded.problems {
+                let line = problem.line.unwrap_or(usize::MAX);
+                prop_assert!((1..=text.lines().count() + 1).contains(&line), "{problem:?} {text}");
+            }
+            if loaded.is_fine() {
+                let findings = compiler::compile(&loaded.world()).findings;
+                prop_assert!(findings.iter().all(|f| loaded.problem(f).line.is_some()), "{findings:?}");
+            }
         }
     }
 }

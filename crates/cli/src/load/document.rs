@@ -9,8 +9,9 @@ use super::{locate, path::Path};
 #[derive(Clone, Copy)]
 pub(super) struct Document<'a> {
     /// How many lines of the file are before its text.
-    before: usize,
-    text: &'a str,
+    pub(super) before: usize,
+    /// Its text, which may hold secrets.
+    pub(super) text: &'a str,
 }
 
 /// Text that is no document.
@@ -19,9 +20,14 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
-/// The documents of a text: a line that begins with `---` starts one, wherever it stands.
+/// A text without the mark of its encoding.
+pub(super) fn text(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The documents of a text, one after the other and without gaps: a line that begins with `---` starts one, wherever it stands.
 pub(super) fn split(text: &str) -> Vec<Document<'_>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = self::text(text);
     let (mut documents, mut start, mut before, mut at) = (Vec::new(), 0, 0, 0);
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let mark = line.strip_prefix("---");
@@ -60,10 +66,16 @@ impl Document<'_> {
         };
         let value = read(self.text).map_err(|_| {
             // Read once more where it stands in the file, so that all lines in the message are right.
-            let error = read(&self.in_place()).err();
+            let error = read(&("\n".repeat(self.before) + self.text)).err();
+            let location = error.as_ref().and_then(serde_yaml::Error::location);
+            let message = error.map(|error| error.to_string()).unwrap_or_default();
             SyntaxError {
-                line: error.as_ref().and_then(|e| Some(e.location()?.line())),
-                message: error.map(|e| e.to_string()).unwrap_or_default(),
+                line: Some(location.map_or(self.before + 1, |location| location.line())),
+                message: if message.contains("more than one document") {
+                    "a second document begins in it; put `---` on a line between them".to_owned()
+                } else {
+                    message
+                },
             }
         })?;
         json(value, &Path::default())
@@ -72,11 +84,7 @@ impl Document<'_> {
 
     /// The line in the file of what the path leads to.
     pub(super) fn line(self, path: &Path) -> Option<usize> {
-        locate::line(&self.in_place(), &path.0)
-    }
-
-    fn in_place(self) -> String {
-        "\n".repeat(self.before) + self.text
+        Some(locate::line(self.text, &path.0)? + self.before)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A ModelAlias as it is meant: rules checked, defaults applied, references only named.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 use api::{
     ModelAliasSpec,
@@ -12,7 +12,7 @@ use routing::{
     snapshot::{CompiledFallback, CompiledTimeouts, Visibility},
 };
 
-use super::problems::Problems;
+use super::problems::{At, Problems};
 
 const MAX_ENTRIES: usize = 32;
 const MAX_PROVIDERS: usize = 8;
@@ -87,21 +87,21 @@ fn entries<'a>(id: &ObjectId, spec: &'a ModelAliasSpec, problems: &mut Problems)
     problems.check(
         count <= MAX_ENTRIES,
         "spec.targets",
-        format!("has {count} entries, and at most {MAX_ENTRIES} are supported"),
+        format_args!("has {count} entries, and at most {MAX_ENTRIES} are supported"),
     );
     let mut names = BTreeSet::new();
     let mut entries = Vec::with_capacity(count.min(MAX_ENTRIES));
     for (i, entry) in spec.targets.iter().take(MAX_ENTRIES).enumerate() {
         let path = format!("spec.targets[{i}]");
-        let at = |field: &str| format!("{path}.{field}");
-        problems.name(&entry.name, 63, &at("name"));
+        let at = |field| At(&path, field);
+        problems.name(&entry.name, 63, at("name"));
         problems.check(
             names.insert(entry.name.as_str()),
             at("name"),
             "is the name of an earlier entry as well",
         );
-        let weight = problems.number(entry.weight, (0, 1_000_000), 1, &at("weight"));
-        let tier = problems.number(entry.tier, (0, 31), 0, &at("tier"));
+        let weight = problems.number(entry.weight, (0, 1_000_000), 1, at("weight"));
+        let tier = problems.number(entry.tier, (0, 31), 0, at("tier"));
         problems.check(
             entry.tier.is_none() || spec.strategy.kind != StrategyKind::Priority,
             at("tier"),
@@ -125,28 +125,27 @@ fn what<'a>(
     path: &str,
     problems: &mut Problems,
 ) -> Option<What<'a>> {
-    let own = || id.namespace.to_string();
     match (&entry.model, &entry.alias) {
         (Some(model), None) => {
-            problems.name(model, MAX_NAME, &format!("{path}.model"));
+            problems.name(model, MAX_NAME, At(path, "model"));
             problems.check(
                 entry.namespace.is_none(),
-                format!("{path}.namespace"),
+                At(path, "namespace"),
                 "goes with `alias` alone; a provider has a namespace of its own",
             );
             let providers = entry.providers.as_ref().map(|list| {
-                let at = format!("{path}.providers");
-                problems.check(!list.is_empty(), &at, "is empty: leave it out for all that offer");
+                let at = At(path, "providers");
+                problems.check(!list.is_empty(), at, "is empty: leave it out for all that offer");
                 problems.check(
                     list.len() <= MAX_PROVIDERS,
-                    &at,
-                    format!("has more than {MAX_PROVIDERS} items"),
+                    at,
+                    format_args!("has more than {MAX_PROVIDERS} items"),
                 );
                 let list = list.iter().take(MAX_PROVIDERS).enumerate();
                 list.map(|(i, provider)| {
-                    let at = format!("{path}.providers[{i}]");
-                    let namespace = provider.namespace.clone().unwrap_or_else(own);
-                    reference(namespace, &provider.name, &at, problems)
+                    let at = format_args!("{path}.providers[{i}]");
+                    let namespace = provider.namespace.as_deref().unwrap_or(&id.namespace);
+                    reference(namespace, &provider.name, at, problems)
                 })
                 .collect()
             });
@@ -155,10 +154,10 @@ fn what<'a>(
         (None, Some(alias)) => {
             problems.check(
                 entry.providers.is_none(),
-                format!("{path}.providers"),
+                At(path, "providers"),
                 "goes with `model` alone",
             );
-            let namespace = entry.namespace.clone().unwrap_or_else(own);
+            let namespace = entry.namespace.as_deref().unwrap_or(&id.namespace);
             Some(What::Alias(reference(namespace, alias, path, problems)))
         }
         (Some(_), Some(_)) => {
@@ -173,8 +172,13 @@ fn what<'a>(
 }
 
 /// A reference, whose parts are names that an object can have.
-fn reference(namespace: String, name: &str, path: &str, problems: &mut Problems) -> ObjectId {
-    for part in [namespace.as_str(), name] {
+fn reference(
+    namespace: &str,
+    name: &str,
+    path: impl Display + Copy,
+    problems: &mut Problems,
+) -> ObjectId {
+    for part in [namespace, name] {
         problems.name(part, MAX_NAME, path);
         problems.check(!part.contains('/'), path, "holds a slash: give name and namespace apart");
     }

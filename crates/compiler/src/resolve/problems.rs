@@ -1,7 +1,19 @@
 //! What is wrong with a spec: collected, never thrown, so that all of it is told at once. A stored
 //! object may break any rule of today's schema.
 
+use std::fmt::{self, Display};
+
 use crate::text;
+
+/// A member of what stands at a path. Written only where something is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a>(pub(super) &'a str, pub(super) &'a str);
+
+impl Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
 
 /// The parts of a spec that make no sense, each with its path.
 #[derive(Debug, Default)]
@@ -9,12 +21,12 @@ pub(super) struct Problems(Vec<String>);
 
 impl Problems {
     /// Notes what is wrong at this path.
-    pub(super) fn add(&mut self, path: impl AsRef<str>, message: impl AsRef<str>) {
-        self.0.push(format!("{} {}", path.as_ref(), message.as_ref()));
+    pub(super) fn add(&mut self, path: impl Display, message: impl Display) {
+        self.0.push(format!("{path} {message}"));
     }
 
     /// Notes it unless it holds.
-    pub(super) fn check(&mut self, holds: bool, path: impl AsRef<str>, message: impl AsRef<str>) {
+    pub(super) fn check(&mut self, holds: bool, path: impl Display, message: impl Display) {
         if !holds {
             self.add(path, message);
         }
@@ -26,7 +38,7 @@ impl Problems {
         value: Option<i32>,
         (min, max): (u32, u32),
         default: u32,
-        path: &str,
+        path: impl Display,
     ) -> u32 {
         let Some(value) = value else { return default };
         match u32::try_from(value) {
@@ -39,7 +51,7 @@ impl Problems {
     }
 
     /// The milliseconds of a duration, if it is there and is one that is not zero.
-    pub(super) fn duration(&mut self, value: Option<&str>, path: &str) -> Option<u64> {
+    pub(super) fn duration(&mut self, value: Option<&str>, path: impl Display) -> Option<u64> {
         let value = value?;
         let parsed = api::duration::parse(value).filter(|ms| *ms > 0);
         if parsed.is_none() {
@@ -50,7 +62,7 @@ impl Problems {
     }
 
     /// A name that is there, short enough and printable.
-    pub(super) fn name(&mut self, value: &str, max: usize, path: &str) {
+    pub(super) fn name(&mut self, value: &str, max: usize, path: impl Display) {
         if value.is_empty() {
             self.add(path, "is empty");
         } else if value.chars().count() > max {

@@ -9,7 +9,10 @@ use routing::{
     snapshot::{CompiledEjection, CompiledEndpoint, CompiledModel, CompiledTarget, Exported},
 };
 
-use super::{auth, endpoint, export, problems::Problems};
+use super::{
+    auth, endpoint, export,
+    problems::{At, Problems},
+};
 use crate::{
     credential::{self, Credential, CredentialState},
     world::World,
@@ -137,25 +140,30 @@ fn models(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<CompiledMod
     problems.check(
         count <= MAX_MODELS,
         "spec.models",
-        format!("has {count} models, and at most {MAX_MODELS} are supported"),
+        format_args!("has {count} models, and at most {MAX_MODELS} are supported"),
     );
     let mut names = BTreeSet::new();
     let mut out = Vec::with_capacity(count.min(MAX_MODELS));
     for (i, model) in spec.models.iter().take(MAX_MODELS).enumerate() {
-        let at = |field: &str| format!("spec.models[{i}].{field}");
-        problems.name(&model.name, 253, &at("name"));
+        let path = format!("spec.models[{i}]");
+        let at = |field| At(&path, field);
+        problems.name(&model.name, 253, at("name"));
         problems.check(
             names.insert(model.name.as_str()),
             at("name"),
             "is the name of an earlier model as well",
         );
         if let Some(name) = &model.upstream_name {
-            problems.name(name, 512, &at("upstreamName"));
+            problems.name(name, 512, at("upstreamName"));
         }
         let mut tokens = |value: Option<i64>, field| {
             let value = value?;
             let tokens = u64::try_from(value).ok().filter(|tokens| *tokens > 0);
-            problems.check(tokens.is_some(), at(field), format!("is {value}, and must be above 0"));
+            problems.check(
+                tokens.is_some(),
+                at(field),
+                format_args!("is {value}, and must be above 0"),
+            );
             tokens
         };
         let context_window = tokens(model.context_window, "contextWindow");
@@ -184,7 +192,7 @@ fn headers(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<(String, S
     problems.check(
         written.len() <= MAX_HEADERS,
         "spec.headers",
-        format!("has more than {MAX_HEADERS} headers"),
+        format_args!("has more than {MAX_HEADERS} headers"),
     );
     let carries_key = spec.auth.header.as_ref().map(|header| header.name.to_ascii_lowercase());
     let mut out: Vec<(String, String)> = Vec::new();

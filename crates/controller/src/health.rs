@@ -60,14 +60,12 @@ pub(crate) fn routes(health: Arc<ArcSwap<Health>>, metrics: Arc<ControllerMetric
         .with_state(Shared { health, metrics })
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     let health = shared.health.load();
     let status = if health.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, health.text())
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 async fn scrape(State(shared): State<Shared>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.render())
 }

@@ -109,7 +109,9 @@ impl Join {
     async fn perform(&mut self, effects: Effects, run: &mut Run) {
         let Effects { compile, reads, live, terminating } = effects;
         run.touch(compile);
-        reads.into_iter().for_each(|name| self.fetches.start(name));
+        for name in reads {
+            self.fetches.start(name);
+        }
         if !live.is_empty() {
             self.report(Report::Live(live)).await;
         }
@@ -140,7 +142,7 @@ impl Join {
         self.publisher.publish(Publication {
             snapshot: Arc::new(snapshot),
             credentials,
-            deleted: deleted.into_iter().map(|(subject, at)| (key(subject), at)).collect(),
+            deleted: deleted.iter().map(|(subject, at)| (key(subject), *at)).collect(),
             known: Box::new(move |kind, namespace| known.until(kind_of(kind)?, namespace)),
         });
         debug!(
@@ -243,7 +245,7 @@ fn differences<S: Serialize + PartialEq>(
     wanted.extend(gone.map(|id| (subject(id), None)));
 }
 
-fn key(subject: Subject) -> Key {
+fn key(subject: &Subject) -> Key {
     match subject.kind {
         Kind::Alias => Key::alias(&subject.id),
         _ => Key::target(&subject.id),

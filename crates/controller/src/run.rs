@@ -27,7 +27,7 @@ use crate::join::Join;
 use crate::publish::{self, Publisher};
 use crate::serve;
 use crate::status::Writer;
-use crate::watch::{Backoff, Cluster, Fetches, Reach, Sources};
+use crate::watch::{Backoff, Cluster, Fetches, Reach, Sources, said};
 
 /// How long a connection to the API server may be silent: longer than a watch is without a
 /// bookmark.
@@ -240,7 +240,7 @@ async fn identity(client: &Client, own: &str) -> String {
             }
         }
         let (why, delay) = match failed {
-            Some(error) => (error.to_string(), backoff.after(&error)),
+            Some(error) => (said(&error), backoff.after(&error)),
             None => ("no answer".to_owned(), backoff.next()),
         };
         warn!(

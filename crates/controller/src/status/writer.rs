@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Live, Now, Outcome, Step, Text};
-use crate::watch::{Backoff, Kind, version};
+use crate::watch::{Backoff, Kind, said, version};
 
 /// Who owns the fields of every status that a controller writes, whichever replica.
 const FIELD_MANAGER: &str = "moniker-controller";
@@ -132,7 +132,9 @@ impl Writer {
                     .filter(|subject| before.contains(&*subject.id.namespace))
                     .cloned()
                     .collect();
-                again.into_iter().for_each(|subject| self.look(subject));
+                for subject in again {
+                    self.look(subject);
+                }
             }
         }
     }
@@ -240,7 +242,8 @@ impl Failed {
             }
             Self::Refused(error) => {
                 let delay = backoff.after(&error);
-                warn!("cannot write the status of {of} {id}, again in {delay:.1?}: {error}");
+                let why = said(&error);
+                warn!("cannot write the status of {of} {id}, again in {delay:.1?}: {why}");
                 Outcome::Later(delay)
             }
             Self::Silent => Outcome::Later(backoff.next()),

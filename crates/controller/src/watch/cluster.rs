@@ -157,8 +157,12 @@ impl Cluster {
                 let listed: BTreeSet<ObjectId> = items.iter().filter_map(id).collect();
                 let mut gone = self.held::<K>(&source);
                 gone.retain(|id| !listed.contains(id));
-                gone.iter().for_each(|id| self.remove::<K>(id, effects));
-                items.into_iter().for_each(|item| self.put(item, effects));
+                for id in &gone {
+                    self.remove::<K>(id, effects);
+                }
+                for item in items {
+                    self.put(item, effects);
+                }
                 self.told_all(source, read, effects);
             }
             News::Applied(item) => {

@@ -19,7 +19,8 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::backoff::Backoff;
-use super::source::{Kind, for_good, version};
+use super::errors::{for_good, said};
+use super::source::{Kind, version};
 
 /// How many are read at once.
 const AT_ONCE: usize = 16;
@@ -156,11 +157,12 @@ async fn read(client: Client, permits: Arc<Semaphore>, name: &Name) -> Read {
         let delay = match answer {
             Ok(Ok(read)) => return read,
             Ok(Err(error)) if for_good(&error) => {
-                warn!("cannot read {} {}: {error}", name.kind.plural(), name.id);
+                warn!("cannot read {} {}: {}", name.kind.plural(), name.id, said(&error));
                 return Read::Refused;
             }
             Ok(Err(error)) => {
-                warn!("cannot read {} {}, trying again: {error}", name.kind.plural(), name.id);
+                let (of, id, why) = (name.kind.plural(), &name.id, said(&error));
+                warn!("cannot read {of} {id}, trying again: {why}");
                 backoff.after(&error)
             }
             Err(_elapsed) => backoff.next(),

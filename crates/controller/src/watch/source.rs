@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::backoff::Backoff;
+use super::errors::{for_good, said};
 use super::reach::Reach;
 use super::stored::Stored;
 
@@ -141,7 +142,7 @@ impl Sources {
     /// Watches all namespaces, or these alone.
     pub(crate) fn start(client: Client, namespaces: Vec<String>, reach: Reach) -> Self {
         let (news, all, tasks) = Self::spawn(&client, &namespaces, &reach);
-        Self { news, all, client, namespaces, reach, tasks: tasks }
+        Self { news, all, client, namespaces, reach, tasks }
     }
 
     /// Lists everything again.
@@ -254,18 +255,23 @@ where
 {
     async fn run(self, reach: Reach) {
         let mut backoff = Backoff::default();
+        let mut refused = String::new();
         loop {
             let delay = match self.watch(&mut backoff, &reach).await {
                 Broken::Unheard => return,
                 Broken::Refused(error) => {
-                    warn!("cannot watch {}, so its content is unknown: {error}", self.source);
-                    if self.tell(News::Unknown(error.to_string())).await.is_err() {
+                    let why = said(&error);
+                    if why != refused {
+                        warn!("cannot watch {}, so what there is is unknown: {why}", self.source);
+                        refused.clone_from(&why);
+                    }
+                    if self.tell(News::Unknown(why)).await.is_err() {
                         return;
                     }
                     backoff.after(&error).min(ABSENT_PERIOD)
                 }
                 Broken::Failed(error) => {
-                    debug!("cannot read {}: {error}", self.source);
+                    debug!("cannot read {}: {}", self.source, said(&error));
                     backoff.after(&error)
                 }
             };
@@ -299,10 +305,10 @@ where
                 }
                 Ok(Event::Apply(object)) => (self.keep)(object).map(News::Applied),
                 Ok(Event::Delete(object)) => (self.keep)(object).map(News::Deleted),
-                Err(watcher::Error::InitialListFailed(error))
-                | Err(watcher::Error::WatchStartFailed(error))
-                    if for_good(&error) =>
-                {
+                Err(
+                    watcher::Error::InitialListFailed(error)
+                    | watcher::Error::WatchStartFailed(error),
+                ) if for_good(&error) => {
                     return Broken::Refused(error);
                 }
                 Err(error) => {
@@ -340,11 +346,6 @@ async fn pause(delay: Duration, reach: &Reach) {
     }
 }
 
-/// Whether asking again soon is of no use: no permission, or no such kind.
-pub(super) fn for_good(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_forbidden() || status.is_not_found())
-}
-
 /// A resourceVersion as the integer that it is; 0, older than everything, where it is none.
 pub(crate) fn version(text: Option<&str>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
@@ -365,8 +366,10 @@ fn mark<K>(object: PartialObjectMeta<K>) -> Option<Mark>
 where
     K: Resource,
 {
+    let id = id(&object)?;
     let version = version(object.metadata.resource_version.as_deref());
-    Some(Mark { id: id(&object)?, version })
+    drop(object);
+    Some(Mark { id, version })
 }
 
 fn namespace_mark(object: PartialObjectMeta<Namespace>) -> Option<NamespaceMark> {

@@ -31,7 +31,7 @@ async fn the_sample_serves_chat_streams_and_embeddings() {
     let mut request = chat("prod-chat");
     request["stream"] = json!(true);
     let answer = client().post(moniker.at("chat/completions")).json(&request).send().await.unwrap();
-    assert_eq!(header(answer.headers(), "content-type"), "text/event-stream");
+    assert!(header(answer.headers(), "content-type").starts_with("text/event-stream"));
     let text = answer.text().await.unwrap();
     assert!(text.matches("data: {").count() > 2, "word by word: {text}");
     assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");

@@ -138,8 +138,6 @@ fn lineup_is_sound(alias: &CompiledAlias, lineup: &CompiledLineup) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn the_order_of_objects_changes_nothing(documents in Just(goldens()).prop_shuffle()) {
         // Of two settings the last one counts, so they keep their place.

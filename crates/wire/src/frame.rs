@@ -27,7 +27,7 @@ pub enum Frame {
     /// What came since the last one takes effect.
     Commit(Commit),
     /// The controller is there.
-    Heartbeat,
+    Heartbeat(Heartbeat),
     /// A frame about a resource that cannot be read, though it says which.
     Unreadable(Unreadable),
     /// A type that this build does not know: ignored and counted.
@@ -44,7 +44,7 @@ impl Frame {
             Self::Remove(_) => "REMOVE",
             Self::Credential(_) => "CREDENTIAL",
             Self::Commit(_) => "COMMIT",
-            Self::Heartbeat => "HEARTBEAT",
+            Self::Heartbeat(_) => "HEARTBEAT",
             Self::Unreadable(_) => "UNREADABLE",
             Self::Unknown(name) => name,
         }
@@ -190,6 +190,14 @@ pub struct Commit {
     pub counts: Counts,
 }
 
+/// The controller is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// How many routers it sees by now; absent when it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routers: Option<u32>,
+}
+
 /// A frame about a resource that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
@@ -279,7 +287,8 @@ pub(crate) fn write(
             let body = CheckedCommit { commit: commit.clone(), checksum };
             serde_json::to_writer(out, &Typed { r#type, body })
         }
-        Frame::Heartbeat | Frame::Unreadable(_) | Frame::Unknown(_) => {
+        Frame::Heartbeat(body) => serde_json::to_writer(out, &Typed { r#type, body }),
+        Frame::Unreadable(_) | Frame::Unknown(_) => {
             serde_json::to_writer(out, &Typed { r#type, body: serde_json::Map::new() })
         }
     }
@@ -324,7 +333,7 @@ pub(crate) fn read(line: &[u8]) -> Result<(Frame, Option<Digest>), serde_json::E
             let CheckedCommit { commit, checksum } = serde_json::from_slice(line)?;
             return Ok((Frame::Commit(commit), Some(checksum)));
         }
-        "HEARTBEAT" => Frame::Heartbeat,
+        "HEARTBEAT" => Frame::Heartbeat(serde_json::from_slice(line)?),
         other => Frame::Unknown(other.chars().take(32).collect()),
     };
     Ok((frame, None))

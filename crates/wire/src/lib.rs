@@ -19,8 +19,8 @@ mod kind;
 pub use codec::{DecodeError, Decoder, EncodeError, Encoder};
 pub use credential::Credential;
 pub use frame::{
-    Cause, Commit, Counts, CredentialFrame, Frame, Hello, Hold, Remove, Unreadable, Upsert,
-    hold_digest,
+    Cause, Commit, Counts, CredentialFrame, Frame, Heartbeat, Hello, Hold, Remove, Unreadable,
+    Upsert, hold_digest,
 };
 pub use held::{Held, HeldCredential, HeldResource};
 pub use kind::{Key, Kind};

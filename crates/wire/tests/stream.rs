@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use wire::{
     Cause, Commit, Counts, Credential, CredentialFrame, DecodeError, Decoder, EncodeError, Encoder,
-    Frame, Hello, Hold, Key, Kind, MAX_LINE, Remove, Upsert,
+    Frame, Heartbeat, Hello, Hold, Key, Kind, MAX_LINE, Remove, Upsert,
 };
 
 fn name() -> impl Strategy<Value = String> {
@@ -58,7 +58,7 @@ fn frame() -> impl Strategy<Value = Frame> {
                 Frame::Credential(CredentialFrame { target, version, credential })
             }
         ),
-        1 => Just(Frame::Heartbeat),
+        1 => proptest::option::of(any::<u32>()).prop_map(|routers| Frame::Heartbeat(Heartbeat { routers })),
         1 => (digest(), any::<[u16; 3]>()).prop_map(|(revision, n)| {
             let [aliases, targets, credentials] = n.map(usize::from);
             Frame::Commit(Commit { revision, counts: Counts { aliases, targets, credentials } })

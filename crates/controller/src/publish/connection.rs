@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
-use wire::{Commit, Encoder, FEATURES, Frame, Held, Hello, PROTOCOL};
+use wire::{Commit, Encoder, FEATURES, Frame, Heartbeat, Held, Hello, PROTOCOL};
 
 use super::{
     Shared,
@@ -95,16 +95,21 @@ impl Connection {
 
     fn hello(&mut self) -> io::Result<()> {
         let settings = &self.shared.settings;
-        let routers = u32::try_from(settings.metrics.routers.get()).unwrap_or(u32::MAX);
         let hello = Frame::Hello(Hello {
             protocol: PROTOCOL,
             controller: settings.controller.clone(),
             cluster: settings.cluster.clone(),
             features: FEATURES.iter().map(|f| (*f).to_owned()).collect(),
             heartbeat_millis: u64::try_from(settings.heartbeat.as_millis()).unwrap_or(u64::MAX),
-            routers: routers.max(1),
+            routers: self.routers(),
         });
         self.write(&hello)
+    }
+
+    /// How many routers there are, this one among them.
+    fn routers(&self) -> u32 {
+        let routers = self.shared.settings.metrics.routers.get();
+        u32::try_from(routers).unwrap_or(u32::MAX).max(1)
     }
 
     fn write(&mut self, frame: &Frame) -> io::Result<()> {
@@ -144,7 +149,8 @@ impl Connection {
                     // A credential's last good form may have had its time.
                     self.plan();
                     if !self.commit {
-                        self.write(&Frame::Heartbeat)?;
+                        let routers = Some(self.routers());
+                        self.write(&Frame::Heartbeat(Heartbeat { routers }))?;
                     }
                 }
             }

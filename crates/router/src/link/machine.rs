@@ -35,6 +35,8 @@ pub(super) enum Event {
     Answered,
     /// Its HELLO came.
     Hello { heartbeat: Duration, routers: u32 },
+    /// So many routers share the controllers.
+    Routers(u32),
     /// Bytes came.
     Heard,
     /// A COMMIT was taken in.
@@ -108,6 +110,10 @@ impl Machine {
                     self.backoff.reset();
                 }
                 (State::Live { until: now + silence, silence }, Action::Nothing)
+            }
+            (state, Event::Routers(routers)) => {
+                self.backoff.shared_by(routers);
+                (state, Action::Nothing)
             }
             (State::Waiting { until }, _) => (State::Waiting { until }, Action::Nothing),
             (_, Event::Lost) => {

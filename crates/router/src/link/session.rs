@@ -139,7 +139,10 @@ impl<'a> Session<'a> {
     async fn frame(&mut self, frame: Frame) -> Result<(), Ended> {
         match &frame {
             Frame::Commit(_) => return self.commit(frame).await,
-            Frame::Heartbeat => {
+            Frame::Heartbeat(heartbeat) => {
+                if let Some(routers) = heartbeat.routers {
+                    self.machine.step(now(), Event::Routers(routers));
+                }
                 if self.current {
                     self.link.metrics.snapshot_confirmed();
                 }

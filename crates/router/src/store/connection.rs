@@ -113,7 +113,7 @@ impl Connection {
                 let version = version.unwrap_or(u64::MAX);
                 return self.put(key, version, Change::Reject(digest, unusable));
             }
-            Frame::Heartbeat | Frame::Commit(_) => {}
+            Frame::Heartbeat(_) | Frame::Commit(_) => {}
             Frame::Unknown(_) => return false,
         }
         true

@@ -211,7 +211,10 @@ fn nothing_passes_that_does_not_add_up() {
     let revision = store.snapshot().revision;
     assert!(matches!(store.step(Frame::Commit(wrong), T0), Err(Void::Revision { .. })));
     store.connect();
-    assert!(matches!(store.step(Frame::Heartbeat, T0), Err(Void::NoHello(_))));
+    assert!(matches!(
+        store.step(Frame::Heartbeat(wire::Heartbeat::default()), T0),
+        Err(Void::NoHello(_))
+    ));
     store.connect();
     store.step(Controller::hello("one").out.remove(0), T0).unwrap();
     let counts = Counts { credentials: 0, ..counts };

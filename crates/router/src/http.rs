@@ -156,10 +156,10 @@ pub(crate) fn check_body(headers: &HeaderMap, max_body: u64) -> Result<Option<u6
 
 /// 413, naming the limit.
 pub(crate) fn body_too_large(max_body: u64) -> Refusal {
-    let limit = if max_body.is_multiple_of(1 << 20) {
-        format!("{} MiB", max_body >> 20)
-    } else {
-        format!("{max_body} bytes")
+    let limit = match max_body {
+        size if size.is_multiple_of(1 << 20) => format!("{} MiB", size >> 20),
+        size if size.is_multiple_of(1 << 10) => format!("{} KiB", size >> 10),
+        size => format!("{size} bytes"),
     };
     Refusal::request(
         StatusCode::PAYLOAD_TOO_LARGE,

@@ -48,7 +48,7 @@ async fn every_bad_request_is_told_what_is_wrong() {
             "model",
         ),
         Case::post("unknown", r#"{"model": "prod-chta", "messages": []}"#, 404, "prod-chat"),
-        Case::post("too large", &long, 413, "65536"),
+        Case::post("too large", &long, 413, "64 KiB"),
         Case {
             method: reqwest::Method::GET,
             body: Vec::new(),

@@ -213,9 +213,10 @@ async fn one_target_is_asked_again_after_a_fault() {
     let moniker = Moniker::dev(&yaml).await.unwrap();
     let before_content = Script::stream([role("m"), error_event()]);
     for (script, stream) in [
+        // First, on a fresh connection: on one that was kept it is no attempt at all.
+        (Script::reset(), false),
         (says(500, "server_error"), false),
         (says(500, "server_error"), true),
-        (Script::reset(), false),
         (ok("application/json", ""), false),
         (before_content, true),
     ] {

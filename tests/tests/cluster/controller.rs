@@ -4,5 +4,7 @@
 
 mod faults;
 mod harness;
+mod routing;
 mod serving;
 mod status;
+mod survival;

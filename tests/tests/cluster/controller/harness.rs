@@ -105,9 +105,14 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts one and waits until its ports are open.
     pub(crate) async fn start(user: &User, args: &[&str]) -> Self {
+        Self::start_at(user, "127.0.0.1:0", args).await
+    }
+
+    /// Starts one that serves the stream at this address.
+    pub(crate) async fn start_at(user: &User, listen: &str, args: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let mut command = Command::new(programs::moniker().unwrap());
-        command.args(["controller", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["controller", "--listen", listen, "--admin", "127.0.0.1:0"]);
         command.args(["--log-format", "json"]).args(args);
         command.env("KUBECONFIG", user.kubeconfig());
         let daemon = Daemon::spawn(&command, directory.path().join("log")).unwrap();
@@ -120,22 +125,13 @@ impl Controller {
 
     /// The URL behind which it says that it serves this.
     async fn port(&mut self, what: &str) -> String {
-        let found = timeout(PATIENCE, async {
-            loop {
-                let output = self.daemon.output();
-                let lines = output.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-                let address = lines
-                    .filter(|line| line["serves"] == what)
-                    .find_map(|line| line["address"].as_str().map(str::to_owned));
-                if let Some(address) = address {
-                    return format!("http://{address}");
-                }
-                assert!(self.daemon.exited().unwrap().is_none(), "it ended:\n{output}");
-                sleep(PERIOD).await;
-            }
-        });
-        let found = found.await;
-        found.unwrap_or_else(|_| panic!("no port for {what}:\n{}", self.daemon.output()))
+        let line = logged(&mut self.daemon, |line| line["serves"] == what).await;
+        format!("http://{}", line["address"].as_str().unwrap())
+    }
+
+    /// The stream, for a router.
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream
     }
 
     /// What it has logged.
@@ -208,6 +204,78 @@ impl Controller {
     }
 }
 
+/// Waits for a line of a process's log.
+async fn logged(daemon: &mut Daemon, is_it: impl Fn(&Value) -> bool) -> Value {
+    let found = timeout(PATIENCE, async {
+        loop {
+            let output = daemon.output();
+            let mut lines = output.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+            if let Some(line) = lines.find(|line| is_it(line)) {
+                return line;
+            }
+            assert!(daemon.exited().unwrap().is_none(), "it ended:\n{output}");
+            sleep(PERIOD).await;
+        }
+    });
+    let found = found.await;
+    found.unwrap_or_else(|_| panic!("no such line in the log:\n{}", daemon.output()))
+}
+
+/// A running `moniker router`.
+pub(crate) struct RealRouter {
+    daemon: Daemon,
+    listen: String,
+    _directory: TempDir,
+}
+
+impl RealRouter {
+    /// Starts one behind a controller, for callers of this namespace, and waits until its ports are
+    /// open.
+    pub(crate) async fn start(controller: &Controller, namespace: &str, args: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut command = Command::new(programs::moniker().unwrap());
+        command.args(["router", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--controller", controller.stream(), "--allow-anonymous", namespace]);
+        command.args(["--log-format", "json"]).args(args);
+        let mut daemon = Daemon::spawn(&command, directory.path().join("log")).unwrap();
+        let line = logged(&mut daemon, |line| line["message"] == "serving").await;
+        let listen = line["listen"].as_str().unwrap().to_owned();
+        Self { daemon, listen, _directory: directory }
+    }
+
+    /// What the router has logged.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.output()
+    }
+
+    /// One chat request; the status and the answer.
+    pub(crate) async fn chat(&self, model: &str) -> (u16, Value) {
+        let body = serde_json::json!({
+            "model": model, "messages": [{"role": "user", "content": "hello"}],
+        });
+        let url = format!("http://{}/v1/chat/completions", self.listen);
+        let answer = client().post(url).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Asks until the answer is as it should be.
+    pub(crate) async fn until(&self, model: &str, good: impl Fn(u16, &Value) -> bool) -> Value {
+        let mut last = (0, Value::Null);
+        let found = timeout(PATIENCE, async {
+            loop {
+                last = self.chat(model).await;
+                if good(last.0, &last.1) {
+                    return;
+                }
+                sleep(PERIOD).await;
+            }
+        });
+        let found = found.await.is_ok();
+        assert!(found, "{model} stays {last:?}:\n{}", self.daemon.output());
+        last.1
+    }
+}
+
 /// A router as far as the stream knows: what it was told.
 pub(crate) struct Router {
     lines: futures::stream::BoxStream<'static, Vec<u8>>,
@@ -277,7 +345,8 @@ impl Router {
     }
 }
 
-fn client() -> reqwest::Client {
+/// A client that reads no proxy from the environment.
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }

@@ -32,7 +32,7 @@ macro_rules! strategies {
         /// A strategy as it is written: `type`, and the options of that type where it has any.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[serde(rename_all = "camelCase")]
         pub struct StrategySpec {
             /// How the candidates are ordered.
             #[serde(rename = "type")]

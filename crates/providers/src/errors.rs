@@ -83,26 +83,7 @@ impl CallerError {
 
     /// The body of an answer.
     pub fn to_json(&self) -> Bytes {
-        #[derive(Serialize)]
-        struct Outer<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            message: &'a str,
-            #[serde(rename = "type")]
-            kind: &'a str,
-            param: Option<&'a str>,
-            code: &'a str,
-        }
-        let error = Inner {
-            message: &self.message,
-            kind: &self.kind,
-            param: self.param.as_deref(),
-            code: &self.code,
-        };
-        // Strings alone: this cannot fail.
-        Bytes::from(serde_json::to_vec(&Outer { error }).unwrap_or_default())
+        to_json(&self.kind, &self.code, self.param.as_deref(), &self.message, None)
     }
 
     /// The last event of a stream that fails after its commit point: no `[DONE]` follows, and every
@@ -115,6 +96,33 @@ impl CallerError {
         frame.extend_from_slice(b"\n\n");
         Bytes::from(frame)
     }
+}
+
+/// An error in OpenAI's shape; `moniker` is the member of ours that the caller asked for beside it.
+pub fn to_json(
+    kind: &str,
+    code: &str,
+    param: Option<&str>,
+    message: &str,
+    moniker: Option<&serde_json::Value>,
+) -> Bytes {
+    #[derive(Serialize)]
+    struct Outer<'a> {
+        error: Inner<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        moniker: Option<&'a serde_json::Value>,
+    }
+    #[derive(Serialize)]
+    struct Inner<'a> {
+        message: &'a str,
+        #[serde(rename = "type")]
+        kind: &'a str,
+        param: Option<&'a str>,
+        code: &'a str,
+    }
+    let error = Inner { message, kind, param, code };
+    // Strings and a value that is JSON already: this cannot fail.
+    Bytes::from(serde_json::to_vec(&Outer { error, moniker }).unwrap_or_default())
 }
 
 #[cfg(test)]

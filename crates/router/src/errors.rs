@@ -5,8 +5,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
-use providers::errors::CallerError;
-use serde::Serialize;
+use providers::errors::{CallerError, to_json};
 
 /// `type` of errors that the request is the reason of.
 pub(crate) const INVALID_REQUEST: &str = "invalid_request_error";
@@ -105,28 +104,7 @@ impl Refusal {
 
     /// The body, in OpenAI's shape, with what the metadata has to add.
     pub(crate) fn body(&self, moniker: Option<&serde_json::Value>) -> Bytes {
-        #[derive(Serialize)]
-        struct Outer<'a> {
-            error: Inner<'a>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            moniker: Option<&'a serde_json::Value>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            message: &'a str,
-            #[serde(rename = "type")]
-            kind: &'a str,
-            param: Option<&'a str>,
-            code: &'a str,
-        }
-        let error = Inner {
-            message: &self.message,
-            kind: self.kind,
-            param: self.param.as_deref(),
-            code: &self.code,
-        };
-        // Strings and a value that is JSON already: this cannot fail.
-        Bytes::from(serde_json::to_vec(&Outer { error, moniker }).unwrap_or_default())
+        to_json(self.kind, &self.code, self.param.as_deref(), &self.message, moniker)
     }
 }
 

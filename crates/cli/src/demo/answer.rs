@@ -84,7 +84,7 @@ impl Reply {
 
     fn body(&self, object: &str, choices: &Value) -> Value {
         json!({
-            "id": format!("chatcmpl-demo-{}", self.created),
+            "id": format!("{}-demo-{}", if self.chat { "chatcmpl" } else { "cmpl" }, self.created),
             "object": object,
             "created": self.created,
             "model": self.model,

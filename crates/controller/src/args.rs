@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::Args as ClapArgs;
 
+use crate::publish;
+
 /// Watches a Kubernetes API server, compiles what it finds, serves it to routers and writes status.
 ///
 /// The API server is found as every Kubernetes client finds it: `KUBECONFIG`, then
@@ -12,7 +14,7 @@ use clap::Args as ClapArgs;
 pub struct Args {
     /// Where routers fetch their snapshots. The stream is not authenticated yet, so an address
     /// beyond loopback is refused.
-    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8443", value_parser = loopback)]
     pub listen: SocketAddr,
 
     /// Where /livez, /readyz and /metrics are served.
@@ -51,6 +53,13 @@ pub struct Args {
     pub exporting_namespaces: Vec<String>,
 }
 
+/// An address that the stream may be served at.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().map_err(|_| "want ADDRESS:PORT, such as 127.0.0.1:8443")?;
+    publish::check_address(address).map_err(|refused| refused.to_string())?;
+    Ok(address)
+}
+
 /// A name that a namespace can have.
 fn namespace(text: &str) -> Result<String, String> {
     let text = text.trim();
@@ -83,6 +92,17 @@ mod tests {
         let parsed = Command::try_parse_from(["x", "--watch-namespaces", "a,b-1, c"]).unwrap();
         assert_eq!(parsed.args.watch_namespaces, ["a", "b-1", "c"]);
         assert!(parsed.args.exporting_namespaces.is_empty());
+    }
+
+    #[test]
+    fn the_stream_stays_on_loopback() {
+        for fine in ["127.0.0.1:0", "127.9.9.9:8443", "[::1]:8443"] {
+            Command::try_parse_from(["x", "--listen", fine]).unwrap();
+        }
+        for wrong in ["0.0.0.0:8443", "[::]:8443", "10.0.0.1:8443", "localhost"] {
+            let error = Command::try_parse_from(["x", "--listen", wrong]).unwrap_err();
+            assert!(error.to_string().contains("127.0.0.1:8443"), "{error}");
+        }
     }
 
     #[test]

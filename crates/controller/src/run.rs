@@ -94,6 +94,7 @@ fn asked_to_end(stop: CancellationToken) -> io::Result<impl Future<Output = ()> 
 }
 
 async fn run_until(args: Args, stop: CancellationToken) -> Result<(), Error> {
+    // The arguments are checked where they are parsed; whoever makes them otherwise is told here.
     publish::check_address(args.listen)?;
     let stream = bind("--listen", args.listen).await?;
     let admin = bind("--admin", args.admin).await?;

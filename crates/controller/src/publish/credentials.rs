@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use compiler::{CredentialState, SecretBytes};
-use routing::{Digest, ObjectId};
+use routing::{Digest, ObjectId, snapshot::Resource};
 use tokio::time::Instant;
 use wire::{Credential, Kind};
 
@@ -48,7 +48,7 @@ pub(super) fn next(
 ) -> BTreeMap<ObjectId, Wanted> {
     let one = |(target, state): (&ObjectId, &CredentialState)| {
         let before = before.and_then(|state| state.credentials.get(target));
-        let of_target = publication.snapshot.targets.get(target).map_or(0, |t| t.version());
+        let of_target = publication.snapshot.targets.get(target).map_or(0, Resource::version);
         let wanted = match state {
             CredentialState::Present { version, material } => {
                 let hash = hash(key, target, material.expose());

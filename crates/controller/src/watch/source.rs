@@ -140,7 +140,9 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// Watches all namespaces, or these alone.
-    pub(crate) fn start(client: Client, namespaces: Vec<String>, reach: Reach) -> Self {
+    pub(crate) fn start(client: Client, mut namespaces: Vec<String>, reach: Reach) -> Self {
+        namespaces.sort();
+        namespaces.dedup();
         let (news, all, tasks) = Self::spawn(&client, &namespaces, &reach);
         Self { news, all, client, namespaces, reach, tasks }
     }

@@ -15,7 +15,7 @@ async fn a_request_is_served_as_the_clusters_objects_say() {
     let mut objects = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: ca, namespace: {namespace}}}\n\
          data:\n  ca.crt: |\n{}",
-        ca.pem().lines().map(|line| format!("    {line}\n")).collect::<String>()
+        ca.pem().lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat()
     );
     let mut resolve = Vec::new();
     for name in ["first", "second"] {

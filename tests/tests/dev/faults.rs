@@ -10,10 +10,11 @@ use tokio::net::TcpSocket;
 use crate::rig::{Answer, ask, priority, request, target};
 
 /// What no answer may hold: it stands in everything that a faulty provider says.
-const LEAK: &str = "LEAK-of-the-first";
+pub(crate) const LEAK: &str = "LEAK-of-the-first";
 
 /// Time limits for those who would wait for ever.
-const SHORT: &str = "timeouts: {request: 20s, attempt: 1s, firstToken: 1s, streamIdle: 1s}";
+pub(crate) const SHORT: &str =
+    "timeouts: {request: 20s, attempt: 1s, firstToken: 1s, streamIdle: 1s}";
 
 /// An error of this status, leaking.
 fn says(status: u16, code: &str) -> Script {
@@ -86,14 +87,15 @@ fn stream_faults() -> Vec<(&'static str, Script)> {
 }
 
 /// Many lineups in one process: a first target for each fault, one second target for all.
-struct Table {
+pub(crate) struct Table {
     moniker: Moniker,
     bad: Vec<(String, Upstream)>,
     good: Upstream,
 }
 
 impl Table {
-    async fn of(faults: Vec<(&'static str, Script)>) -> Self {
+    /// These faults, with a time limit.
+    pub(crate) async fn of(faults: Vec<(&'static str, Script)>, timeouts: &str) -> Self {
         let good = Upstream::start().await.unwrap();
         good.always(Script::chat("served by the second"));
         let mut yaml = target("good", &good.url(), &[]);
@@ -103,14 +105,14 @@ impl Table {
             upstream.always(script);
             let first = format!("bad-{i}");
             yaml += &target(&first, &upstream.url(), &[]);
-            yaml += &priority(&format!("case-{i}"), &[&first, "good"], &[SHORT]);
+            yaml += &priority(&format!("case-{i}"), &[&first, "good"], &[timeouts]);
             bad.push((name.to_owned(), upstream));
         }
         Self { moniker: Moniker::dev(&yaml).await.unwrap(), bad, good }
     }
 
     /// Sends one request to each alias; each must be served by the second target.
-    async fn served(&self, stream: bool) {
+    pub(crate) async fn served(&self, stream: bool) {
         for (i, (name, bad)) in self.bad.iter().enumerate() {
             let (asked, seen) = (self.good.count(), bad.count());
             let sent = request(&format!("case-{i}"), stream);
@@ -144,13 +146,13 @@ fn check(name: &str, answer: &Answer, stream: bool) {
 
 #[tokio::test]
 async fn the_next_target_answers_json_after_every_fault() {
-    Table::of(faults()).await.served(false).await;
+    Table::of(faults(), SHORT).await.served(false).await;
 }
 
 #[tokio::test]
 async fn the_next_target_streams_after_every_fault() {
     let all = faults().into_iter().chain(stream_faults()).collect();
-    Table::of(all).await.served(true).await;
+    Table::of(all, SHORT).await.served(true).await;
 }
 
 /// A port that refuses connections for as long as the socket is kept.

@@ -7,6 +7,7 @@ mod all_failed;
 mod bad_input;
 mod faults;
 mod files;
+mod hostile;
 mod metrics;
 mod passthrough;
 mod quickstart;

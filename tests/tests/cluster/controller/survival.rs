@@ -10,7 +10,7 @@ use super::harness::{Controller, RealRouter, alias, kubectl, plane, ready, secre
 /// Two providers under an authority of their own, and the objects that name them.
 async fn providers(namespace: &str) -> ([Upstream; 2], String, String) {
     let ca = Ca::new().unwrap();
-    let pem: String = ca.pem().lines().map(|line| format!("    {line}\n")).collect();
+    let pem = ca.pem().lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     let mut objects = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: corp-ca, namespace: {namespace}}}\n\
          data:\n  ca.crt: |\n{pem}"

@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
+use cli::demo::Behaviour;
 use compiler::SecretBytes;
 use controller::publish::{self, Publisher};
 use lineup::{Lineup, Outcome};
@@ -130,14 +131,15 @@ async fn demo(args: &Args) {
         Ok(listener) => {
             let address = listener.local_addr().unwrap_or(args.demo);
             tokio::spawn(async move {
-                if let Err(error) = cli::demo::serve(listener, Default::default(), seed()).await {
+                if let Err(error) = cli::demo::serve(listener, Behaviour::default(), seed()).await {
                     tracing::error!(%error, "the demo upstream is gone");
                 }
             });
             show::line(&format!("Demo upstream: http://{address}/v1"));
         }
         Err(error) => {
-            show::line(&format!("No demo upstream: {} (--demo) cannot be had: {error}", args.demo))
+            let why = format!("{} (--demo) cannot be had: {error}", args.demo);
+            show::line(&format!("No demo upstream: {why}"));
         }
     }
 }

@@ -86,16 +86,11 @@ impl Lineup {
         let mut problems = loaded.problems.clone();
         problems.extend(compiled.findings.iter().map(|finding| loaded.problem(finding)));
         problems.sort_by_key(|p| (p.severity == Severity::Warning, p.line));
-        // Of the credentials their versions alone are compared: they change with every load.
-        let hashes = compiled.statuses.targets.values().flat_map(|s| s.credential_version.clone());
-        let revision = Digest::of_parts(
-            [compiled.snapshot.revision.as_bytes().to_vec()]
-                .into_iter()
-                .chain(hashes.map(String::into_bytes))
-                .collect::<Vec<_>>()
-                .iter()
-                .map(Vec::as_slice),
-        );
+        // A new key is a change too, though no revision tells it.
+        let mut parts = vec![compiled.snapshot.revision.as_bytes()];
+        let targets = compiled.statuses.targets.values();
+        parts.extend(targets.filter_map(|s| s.credential_version.as_deref()).map(str::as_bytes));
+        let revision = Digest::of_parts(parts);
         self.compiled = compiled;
         self.told(Some(revision), problems).map_or(Outcome::Same, Outcome::Good)
     }

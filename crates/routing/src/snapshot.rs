@@ -18,6 +18,7 @@ pub const MAX_CANDIDATES: usize = 64;
 
 /// Everything that a router serves from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RoutingSnapshot {
     /// Digest over the digests of all resources, in order of kind and id.
     pub revision: Digest,
@@ -105,6 +106,7 @@ impl Exported {
 
 /// A ModelAlias as routers serve it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledAlias {
     /// Its id.
     pub id: ObjectId,
@@ -130,6 +132,7 @@ pub struct CompiledAlias {
 
 /// An entry's target: what a request can be sent to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledCandidate {
     /// The name of the entry (`outer/inner` for one of a nested alias).
     pub entry: String,
@@ -141,6 +144,7 @@ pub struct CompiledCandidate {
 
 /// A strategy over tiers of entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledLineup {
     /// What orders the entries of a tier.
     pub strategy: StrategySpec,
@@ -150,6 +154,7 @@ pub struct CompiledLineup {
 
 /// One item of `targets`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledEntry {
     /// Its name.
     pub name: String,
@@ -175,6 +180,7 @@ pub enum Members {
 
 /// When the next candidate is tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledFallback {
     /// The most attempts that may reach a model.
     pub max_attempts: u32,
@@ -186,6 +192,7 @@ pub struct CompiledFallback {
 
 /// Bounds on time, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledTimeouts {
     /// The deadline until the commit point.
     pub request_ms: u64,
@@ -199,6 +206,7 @@ pub struct CompiledTimeouts {
 
 /// A ProviderTarget as routers use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledTarget {
     /// Its id.
     pub id: ObjectId,
@@ -227,6 +235,7 @@ impl CompiledTarget {
 
 /// Where a target is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledEndpoint {
     /// The base URL, without a slash at its end; an endpoint's path is appended after one slash.
     pub url: String,
@@ -242,6 +251,7 @@ pub struct CompiledEndpoint {
 
 /// How requests are authenticated at a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledAuth {
     /// The kind.
     pub kind: AuthKind,
@@ -252,6 +262,7 @@ pub struct CompiledAuth {
 
 /// A model that a target serves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledModel {
     /// The name that aliases use.
     pub name: String,
@@ -269,6 +280,7 @@ pub struct CompiledModel {
 
 /// When a target is left alone, durations in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CompiledEjection {
     /// Failures in a row before it is ejected.
     pub consecutive_failures: u32,

@@ -83,7 +83,11 @@ where
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => Box::new(registry.with(lines.with_ansi(colour))),
-        LogFormat::Json => Box::new(registry.with(lines.json().flatten_event(true))),
+        LogFormat::Json => {
+            // Our own field `target`, who was asked, stands on the line under that name, and a
+            // collector keeps one member of a name.
+            Box::new(registry.with(lines.json().flatten_event(true).with_target(false)))
+        }
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
         let out = captured.clone();
         let made = subscriber(format, filter(filter_value).unwrap(), false, move || out.clone());
         tracing::subscriber::with_default(made, || {
-            tracing::info!(alias = "shop/prod", status = 200, "served");
+            tracing::info!(alias = "shop/prod", target = "shop/a/m", status = 200, "served");
             tracing::debug!("detail");
         });
         let bytes = captured.0.lock().clone();
@@ -128,9 +132,13 @@ mod tests {
         for part in [r#""message":"served""#, r#""alias":"shop/prod""#, r#""status":200"#] {
             assert!(json.contains(part), "{json}");
         }
+        assert_eq!(json.matches(r#""target":"#).count(), 1, "who was asked alone: {json}");
         let text = logged(LogFormat::Text, Some(" "));
         assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(text.contains("served alias=\"shop/prod\" status=200"), "{text}");
+        assert!(
+            text.contains("served alias=\"shop/prod\" target=\"shop/a/m\" status=200"),
+            "{text}"
+        );
         assert_eq!(logged(LogFormat::Text, Some("telemetry=debug")).lines().count(), 2);
         assert_eq!(logged(LogFormat::Text, Some("warn")), "");
     }

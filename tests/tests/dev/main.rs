@@ -8,6 +8,7 @@ mod bad_input;
 mod faults;
 mod files;
 mod hostile;
+mod logs;
 mod metrics;
 mod passthrough;
 mod quickstart;

@@ -15,7 +15,7 @@ async fn a_snapshot_arrives_and_edits_follow() {
     let mut router = Router::start(controller.address, 1);
     router.serves(world.revision()).await;
     assert_eq!(router.model("a0001").as_deref(), Some("first"));
-    assert!(router.metrics.render().contains("moniker_snapshot_aliases 3"));
+    router.counts("moniker_snapshot_aliases 3").await;
 
     world.alias("a0001", 8, "second");
     world.delete("a0002", 9);
@@ -60,7 +60,7 @@ async fn a_poison_alias_among_many_is_rejected_alone() {
     router.serves(good.revision()).await;
     assert_eq!(router.model("a0077").as_deref(), Some("first"));
     assert_eq!(router.config()["rejections"][0]["id"], "shop/a0077");
-    assert!(router.metrics.render().contains("moniker_snapshot_rejections_total 1"));
+    router.counts("moniker_snapshot_rejections_total 1").await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_controller_that_lags_can_change_nothing() {
     router.serves(both.revision()).await;
     assert_eq!(router.model("a0000").as_deref(), Some("second"));
     assert_eq!(router.config()["refused"][0]["id"], "shop/a0000");
-    assert!(router.metrics.render().contains("moniker_snapshot_refusals_total 1"));
+    router.counts("moniker_snapshot_refusals_total 1").await;
 }
 
 #[tokio::test]

@@ -234,6 +234,13 @@ impl Router {
         self.applied.wait_for(|(applied, _)| *applied == revision).await.unwrap().1
     }
 
+    /// Waits until `/metrics` has this line: it is written right after a snapshot is taken over.
+    pub(crate) async fn counts(&self, line: &str) {
+        while !self.metrics.render().lines().any(|one| one == line) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) fn model(&self, name: &str) -> Option<String> {
         let store = self.store.lock();
         Some(store.snapshot().aliases.get(&id(name))?.value()?.model.clone())

@@ -113,7 +113,15 @@ fn aliases<'a>(
             public: spec.visibility.unwrap_or_default() == Visibility::Public,
         })
     }));
-    let edges: Edges<'_> = specs.iter().map(|(id, spec)| (*id, nested(world, spec))).collect();
+    // What an alias may not use is left out of it, and so is in no circle: nobody else's alias
+    // can draw one of ours into a circle that we did not close.
+    let admits = |from: &ObjectId, to: &ObjectId| {
+        exports.get(to).is_some_and(|(export, _)| export.admits(&to.namespace, &from.namespace))
+    };
+    let edges: Edges<'_> = specs
+        .iter()
+        .map(|(id, spec)| (*id, nested(world, spec).filter(|to| admits(id, to)).collect()))
+        .collect();
     let nesting = Nesting::of(&edges);
 
     // Those that no lineup helps come first, so that whoever nests them finds them refused.
@@ -148,12 +156,11 @@ fn aliases<'a>(
 }
 
 /// The aliases that this one nests and that are there.
-fn nested<'a>(world: &'a World, spec: &AliasSpec<'_>) -> Vec<&'a ObjectId> {
-    let ids = spec.entries.iter().filter_map(|entry| match &entry.what {
+fn nested<'a>(world: &'a World, spec: &AliasSpec<'_>) -> impl Iterator<Item = &'a ObjectId> {
+    spec.entries.iter().filter_map(|entry| match &entry.what {
         What::Alias(id) => world.aliases.get_key_value(id).map(|(id, _)| id),
         What::Model { .. } => None,
-    });
-    ids.collect()
+    })
 }
 
 /// Why the alias is not accepted, whatever its entries resolve to. The name comes first: routers

@@ -192,3 +192,27 @@ fn the_golden_files_show_every_reason() {
 fn the_goldens_are_sound() {
     sound(&compile(&support::world(&goldens())));
 }
+
+#[test]
+fn nobody_draws_an_alias_of_others_into_a_circle() {
+    // shop uses what platform exports; platform names shop's alias, which is not exported.
+    let compiled = compile(&support::yaml(
+        "
+{kind: Settings, exportingNamespaces: [platform]}
+---
+{kind: ProviderTarget, apiVersion: moniker.dev/v1alpha1, metadata: {name: t, namespace: platform}, spec: {provider: OpenAI, auth: {type: None}, models: [{name: m}]}}
+---
+{kind: ModelAlias, apiVersion: moniker.dev/v1alpha1, metadata: {name: a, namespace: platform}, spec: {export: {from: All}, strategy: {type: Priority}, targets: [{name: m, model: m}, {name: back, alias: b, namespace: shop}]}}
+---
+{kind: ModelAlias, apiVersion: moniker.dev/v1alpha1, metadata: {name: b, namespace: shop}, spec: {strategy: {type: Priority}, targets: [{name: a, alias: a, namespace: platform}]}}
+",
+    ));
+    let found = compiled.findings.iter().filter(|f| &*f.id.namespace == "platform");
+    let found: Vec<_> = found.map(|f| (f.reason, f.message.as_str())).collect();
+    let message =
+        "ModelAlias shop/b is not exported to namespace platform; its spec.export must admit it";
+    assert_eq!(found, [(Reason::RefNotPermitted, message)]);
+    for (id, alias) in &compiled.snapshot.aliases {
+        assert_eq!(alias.value().map(|alias| alias.candidates.len()), Some(1), "{id}");
+    }
+}

@@ -207,7 +207,18 @@ impl<'t, 'a> Cx<'t, 'a> {
             let message = format!("ModelAlias {name} is not accepted ({reason}); see its status");
             problem(reason, true, message)
         };
+        let not_exported = || {
+            let message = format!(
+                "ModelAlias {name} is not exported to namespace {namespace}; its spec.export must \
+                 admit it"
+            );
+            problem(Reason::RefNotPermitted, false, message)
+        };
         let Some(alias) = self.aliases.get(id) else {
+            // Whatever may be nested was resolved before.
+            if self.world.aliases.contains_key(id) {
+                return Err(not_exported());
+            }
             if self.world.undecodable.contains_key(&(Kind::Alias, id.clone())) {
                 return Err(refused(Reason::InvalidSpec));
             }
@@ -215,11 +226,7 @@ impl<'t, 'a> Cx<'t, 'a> {
             return Err(problem(Reason::TargetNotFound, true, message));
         };
         if !alias.export.admits(&id.namespace, namespace) {
-            let message = format!(
-                "ModelAlias {name} is not exported to namespace {namespace}; its spec.export must \
-                 admit it"
-            );
-            return Err(problem(Reason::RefNotPermitted, false, message));
+            return Err(not_exported());
         }
         alias.lineup.as_ref().map_err(|refusal| refused(refusal.reason))
     }

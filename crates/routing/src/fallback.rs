@@ -173,9 +173,13 @@ impl FallbackPlan {
         &self.ranking
     }
 
-    /// Whether a candidate is left beside the current one: half of the remaining time is kept for
-    /// it.
+    /// Whether a candidate beside the current one would be tried after a timeout: half of the
+    /// remaining time is kept for it.
     pub fn has_more(&self) -> bool {
+        if self.counted + 1 >= self.policy.max_attempts || !self.policy.outcomes.has(Fault::Timeout)
+        {
+            return false;
+        }
         let current = self.current.map_or(0, CandidateIx::bit);
         self.ranking.iter().any(|ix| (self.excluded | current) & ix.bit() == 0)
     }

@@ -214,6 +214,20 @@ fn who_loses_the_claim_goes_on_and_comes_back_when_nothing_else_is_left() {
 }
 
 #[test]
+fn time_is_kept_only_for_a_candidate_that_would_be_tried() {
+    let has_more = |n, policy| {
+        let mut plan = plan(n, policy);
+        World::new(usize::from(n)).next(&mut plan, None);
+        plan.has_more()
+    };
+    assert!(has_more(2, policy()));
+    assert!(!has_more(1, policy()), "it is the last");
+    assert!(!has_more(2, CompiledFallback { max_attempts: 1, ..policy() }));
+    let outcomes = [Fault::Connect].into_iter().collect();
+    assert!(!has_more(2, CompiledFallback { outcomes, ..policy() }), "a timeout stops");
+}
+
+#[test]
 fn an_empty_budget_stops_fallback_and_never_a_first_attempt() {
     let mut world = World::new(2);
     while world.budget.take(world.now) {}

@@ -248,3 +248,10 @@ impl<'r> Attempts<'r> {
         until.min().map(|d| d.max(Duration::from_secs(1)))
     }
 }
+
+impl Drop for Attempts<'_> {
+    fn drop(&mut self) {
+        // With an attempt under way: the caller left.
+        self.plan.abandon(&mut self.traffic.budget.lock());
+    }
+}

@@ -198,6 +198,14 @@ impl FallbackPlan {
         self.pick(cx)
     }
 
+    /// The caller left within an attempt, or the request ended in another way that is no outcome:
+    /// what the attempt took from the budget goes back, since it did not fail.
+    pub fn abandon(&mut self, budget: &mut Budget) {
+        if std::mem::take(&mut self.took) {
+            budget.give_back();
+        }
+    }
+
     /// What the caller is told when all failed.
     pub fn verdict(&self) -> Verdict {
         let had = |fault: Fault| self.seen.faults & 1 << (fault as u16) != 0;
@@ -217,10 +225,7 @@ impl FallbackPlan {
     }
 
     fn unclaimed(&mut self, cx: &mut PlanCx<'_>) {
-        if self.took {
-            cx.budget.give_back();
-            self.took = false;
-        }
+        self.abandon(cx.budget);
         self.attempts = self.attempts.saturating_sub(1);
         if let Some(ix) = self.current.take() {
             self.deferred |= ix.bit();

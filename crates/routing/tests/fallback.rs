@@ -228,6 +228,20 @@ fn time_is_kept_only_for_a_candidate_that_would_be_tried() {
 }
 
 #[test]
+fn an_abandoned_fallback_costs_nothing() {
+    let mut world = World::new(2);
+    for _ in 0..1_000 {
+        let mut plan = plan(2, policy());
+        world.next(&mut plan, None);
+        assert_eq!(tried(world.next(&mut plan, failed(Fault::Connect))), (1, Why::Fallback));
+        plan.abandon(&mut world.budget);
+        plan.abandon(&mut world.budget);
+    }
+    let left = (0..1_000).filter(|_| world.budget.take(world.now)).count();
+    assert_eq!(left, 100, "all that there was, and no more");
+}
+
+#[test]
 fn an_empty_budget_stops_fallback_and_never_a_first_attempt() {
     let mut world = World::new(2);
     while world.budget.take(world.now) {}

@@ -2,6 +2,7 @@
 //! object, or problems with their file, line and field. Nothing is read as something else than a
 //! cluster would read it.
 
+mod boolean;
 mod core;
 mod document;
 mod files;
@@ -195,6 +196,12 @@ impl Reader {
         let (stage, misfits) = self.misfits(kind, value, object);
         if !misfits.is_empty() {
             return self.complain(at, Some(kind), id.as_ref(), stage, misfits);
+        }
+        let is_plain =
+            |path: &Path, text: &str| at.document.is_plain(&path.below(&at.origin.path), text);
+        let misread = boolean::misread(object, matches!(kind, AnyKind::Ours(_)), &is_plain);
+        if !misread.is_empty() {
+            return self.complain(at, Some(kind), id.as_ref(), Stage::Structure, misread);
         }
         let Some(id) = id else { return };
         let key = (kind.name(), id.clone());

@@ -201,6 +201,9 @@ const MISFITS: &[(&str, &str, &str)] = &[
     ("models: [{name: gpt-4o}]", "models: [{name: a}]\n  ejection: {base: 5x}", "500ms"),
     ("model: gpt-4o\n", "model: gpt-4o\n    weight: -1\n", "0 to 1000000"),
     ("model: gpt-4o\n", "model: ''\n", "at least 1"),
+    ("name: first", "name: yes", "boolean to kubectl"),
+    ("name: first", "name: N", "boolean to kubectl"),
+    ("metadata: {name: openai}", "metadata: {name: openai, labels: {a: off}}", "in quotes"),
 ];
 
 #[test]
@@ -213,6 +216,15 @@ fn what_does_not_fit_the_schema_is_told() {
         assert_eq!(found[0].stage, Stage::Structure);
         assert!(found[0].message.contains(says), "{new}: {found:?}");
     }
+}
+
+#[test]
+fn a_word_in_quotes_is_text_to_everybody() {
+    let text = GOOD.replace("name: first", "name: 'yes'");
+    assert_eq!(problems(&text, false), []);
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n\
+                   spec: {publishNotReadyAddresses: yes}\n";
+    assert_eq!(problems(service, false), [], "what is a boolean may be one");
 }
 
 #[test]

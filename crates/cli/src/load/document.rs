@@ -86,6 +86,11 @@ impl Document<'_> {
     pub(super) fn line(self, path: &Path) -> Option<usize> {
         Some(locate::line(self.text, &path.0)? + self.before)
     }
+
+    /// Whether this text, at this path, stands there without quotes.
+    pub(super) fn is_plain(self, path: &Path, value: &str) -> bool {
+        locate::is_plain(self.text, &path.0, value)
+    }
 }
 
 /// Whether a JSON text has a key twice in one object, which only the YAML parser tells.

@@ -13,6 +13,17 @@ pub(super) fn line(text: &str, path: &[Step]) -> Option<usize> {
     Some(error.location()?.line())
 }
 
+/// Whether the text that the path leads to stands there without quotes.
+pub(super) fn is_plain(text: &str, path: &[Step], value: &str) -> bool {
+    // Nothing is below a text, so that the parser fails at its first character.
+    let below = [path, &[Step::Index(0)]].concat();
+    let error = Seek(&below).deserialize(serde_yaml::Deserializer::from_str(text)).err();
+    let Some(at) = error.as_ref().and_then(serde_yaml::Error::location) else { return false };
+    let line = text.lines().nth(at.line().saturating_sub(1)).unwrap_or_default();
+    let before = line.char_indices().nth(at.column().saturating_sub(1));
+    before.and_then(|(i, _)| line.get(i..)).is_some_and(|rest| rest.starts_with(value))
+}
+
 /// Fails at the end of the path.
 struct Seek<'a>(&'a [Step]);
 
@@ -85,7 +96,7 @@ impl Visitor<'_> for Key<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::path::Path;
-    use super::line;
+    use super::{is_plain, line};
 
     #[test]
     fn fields_are_found_or_what_is_above_them() {
@@ -105,5 +116,21 @@ mod tests {
             assert_eq!(line(text, &Path::parse(path).0), Some(want), "{path}");
         }
         assert_eq!(line("{\"a\": {\n\t\"b\": [1,\n2]}}", &Path::parse("a.b[1]").0), Some(3));
+    }
+
+    #[test]
+    fn quotes_are_told_from_none() {
+        let text = "a: yes\nb: 'yes'\nü: [\"yes\", yes, !!str yes]\nc: {d: yes}\ne: |-\n  yes\n";
+        for (path, want) in [
+            ("a", true),
+            ("b", false),
+            ("ü[0]", false),
+            ("ü[1]", true),
+            ("ü[2]", false),
+            ("c.d", true),
+            ("e", false),
+        ] {
+            assert_eq!(is_plain(text, &Path::parse(path).0, "yes"), want, "{path}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 mod support;
 
 use api::{Reason, condition::MAX_MESSAGE};
-use compiler::{Compiled, compile};
+use compiler::{Compiled, CredentialState, compile};
 use proptest::{prelude::*, sample::Index};
 use routing::snapshot::{CompiledAlias, CompiledLineup, MAX_CANDIDATES, Members, Resource};
 use serde_json::{Value, json};
@@ -215,4 +215,27 @@ fn nobody_draws_an_alias_of_others_into_a_circle() {
     for (id, alias) in &compiled.snapshot.aliases {
         assert_eq!(alias.value().map(|alias| alias.candidates.len()), Some(1), "{id}");
     }
+}
+
+#[test]
+fn a_key_for_some_hosts_goes_to_no_form_that_routers_kept() {
+    let world = |tls: &str, allowed: &str| {
+        support::yaml(&format!(
+            "
+{{kind: Secret, metadata: {{name: k, annotations: {{moniker.dev/allowed-hosts: {allowed}}}}}, stringData: {{k: CANARY}}}}
+---
+{{kind: ConfigMap, metadata: {{name: ca}}, data: {{ca.crt: none}}}}
+---
+{{kind: ProviderTarget, apiVersion: moniker.dev/v1alpha1, metadata: {{name: t}}, spec: {{provider: OpenAI, endpoint: {{url: 'https://a.example'{tls}}}, auth: {{type: Bearer, secretRef: {{name: k, key: k}}}}, models: [{{name: m}}]}}}}
+"
+        ))
+    };
+    let credential = |tls, allowed| {
+        let compiled = compile(&world(tls, allowed));
+        compiled.credentials.into_values().next()
+    };
+    let held = ", tls: {caBundleRef: {name: ca, key: ca.crt}}";
+    assert!(matches!(credential("", "a.example"), Some(CredentialState::Present { .. })));
+    assert_eq!(credential(held, "a.example"), None, "what routers have stays, nothing new comes");
+    assert_eq!(credential(held, "b.example"), Some(CredentialState::Absent));
 }

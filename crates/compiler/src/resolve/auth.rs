@@ -56,12 +56,13 @@ pub(super) fn is_reserved(name: &str) -> bool {
     CREDENTIAL_HEADERS.contains(&name) || CONNECTION_HEADERS.contains(&name)
 }
 
-/// Reads the credential. `host` is where it would be sent, if that is known.
+/// Reads the credential. `host` is where it would be sent, if that is known, and `held` whether
+/// routers go on with an older form of the target, which may lead to another host.
 pub(super) fn credential(
     world: &World,
     id: &ObjectId,
     auth: &Auth,
-    host: Option<&str>,
+    (host, held): (Option<&str>, bool),
     faults: &mut Vec<Fault>,
 ) -> Option<CredentialState> {
     const PATH: &str = "spec.auth.secretRef";
@@ -104,6 +105,9 @@ pub(super) fn credential(
                 ),
             ));
             return Some(CredentialState::Absent);
+        }
+        if held {
+            return None;
         }
     }
     match credential::parse(value) {

@@ -99,7 +99,8 @@ impl<'a> ResolvedTarget<'a> {
         let ca_bundle = endpoint::ca_bundle(world, id, spec, &mut faults);
         endpoint::service(world, id, spec, &mut faults);
         let host = place.as_ref().and_then(|place| place.host.as_deref());
-        let credential = auth::credential(world, id, &spec.auth, host, &mut faults);
+        let held = faults.iter().any(Fault::holds);
+        let credential = auth::credential(world, id, &spec.auth, (host, held), &mut faults);
         let (export, export_fault) = export::resolve(world, id, spec.export.as_ref());
         let cordoned = spec.cordoned.unwrap_or(false);
         let value = match (faults.iter().find(|f| f.holds()), place) {

@@ -183,8 +183,14 @@ impl<'a> Session<'a> {
         metrics.rejections.add(effects.rejected);
         if let Some(applied) = &effects.applied {
             tracing::info!(
-                revision = facts.revision, aliases = facts.aliases, targets = facts.targets,
-                changed = ?applied.changed, "snapshot applied"
+                revision = facts.revision,
+                aliases = facts.aliases,
+                targets = facts.targets,
+                changed_aliases = applied.changed.aliases,
+                changed_targets = applied.changed.targets,
+                changed_credentials = applied.changed.credentials,
+                changed_holds = applied.changed.holds,
+                "snapshot applied"
             );
             metrics.snapshot_applied(facts);
         } else {

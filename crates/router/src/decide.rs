@@ -36,7 +36,10 @@ pub(crate) fn decide(
     let view = View { eligible: filtered.eligible, availability: &availability };
     let mut ranking = rank(&alias.compiled, view, rng);
     if filtered.by_window {
-        order_by_window(&mut ranking, &|ix| filter::window(alias, ix));
+        let available = |ix: routing::CandidateIx| {
+            availability.get(ix.get()).is_none_or(|a| *a == Availability::Available)
+        };
+        order_by_window(&mut ranking, &available, &|ix| filter::window(alias, ix));
     }
     Decision { seed, availability, ranking }
 }

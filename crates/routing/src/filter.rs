@@ -139,13 +139,32 @@ pub fn reason(
     None
 }
 
-/// Puts larger context windows first, unstated ones before all; stable otherwise.
-pub fn order_by_window(ranking: &mut Ranking, window: &dyn Fn(CandidateIx) -> Option<u64>) {
-    ranking.sort_by_key(|ix| std::cmp::Reverse(window(*ix).unwrap_or(u64::MAX)));
+/// Puts larger context windows first, unstated ones before all, among the available candidates and
+/// among the ejected ones, which stay behind; stable otherwise.
+pub fn order_by_window(
+    ranking: &mut Ranking,
+    available: &dyn Fn(CandidateIx) -> bool,
+    window: &dyn Fn(CandidateIx) -> Option<u64>,
+) {
+    ranking.sort_by_key(|ix| (!available(*ix), std::cmp::Reverse(window(*ix).unwrap_or(u64::MAX))));
 }
 
 /// The indexes of all candidates of the alias.
 pub fn indexes(alias: &CompiledAlias) -> impl Iterator<Item = CandidateIx> + use<> {
     (0..u8::try_from(alias.candidates.len().min(crate::snapshot::MAX_CANDIDATES)).unwrap_or(0))
         .map(CandidateIx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn larger_windows_go_first_and_the_ejected_stay_behind() {
+        let windows = [Some(8), None, Some(32), Some(16), None];
+        let mut ranking: Ranking = (0..5).map(CandidateIx).collect();
+        order_by_window(&mut ranking, &|ix| !matches!(ix.0, 2 | 4), &|ix| windows[ix.get()]);
+        let order: Vec<u8> = ranking.iter().map(|ix| ix.0).collect();
+        assert_eq!(order, [1, 3, 0, 4, 2]);
+    }
 }

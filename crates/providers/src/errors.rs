@@ -78,7 +78,8 @@ impl CallerError {
             }
             _ => scrub(&failure.message, secrets).into_owned(),
         };
-        Self { status, kind: kind.into(), code, param: failure.param.clone(), message }
+        let param = failure.param.as_deref().map(|param| scrub(param, secrets).into_owned());
+        Self { status, kind: kind.into(), code, param, message }
     }
 
     /// The body of an answer.
@@ -137,6 +138,15 @@ mod tests {
         let error = CallerError::of(&failure, &[]);
         assert_eq!((error.status.as_u16(), &*error.code), (502, "upstream_error"));
         assert!(!error.message.contains("sk-"));
+    }
+
+    #[test]
+    fn no_member_of_an_error_shows_a_secret() {
+        let mut failure = Failure::new(OutcomeClass::InvalidRequest, "no canary1 here");
+        failure.param = Some("canary1".into());
+        failure.code = Some("bad_canary1".into());
+        let json = CallerError::of(&failure, &["canary1"]).to_json();
+        assert!(!String::from_utf8_lossy(&json).contains("canary1"));
     }
 
     #[test]

@@ -215,10 +215,11 @@ impl Attempt<'_> {
     ) -> Result<Reply, Refused> {
         let (parts, body) = response.into_parts();
         record.upstream_request_id = parts.headers.get("x-request-id").cloned();
-        let mut source = Source::new(body, &parts.headers)?;
+        let source = Source::new(body, &parts.headers);
         if !parts.status.is_success() {
             return Err(self.refused(parts.status, &parts.headers, source).await);
         }
+        let mut source = source?;
         if self.asked.read.stream {
             return self.stream(parts.status, source, hide_usage, record).await;
         }
@@ -255,14 +256,17 @@ impl Attempt<'_> {
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-        mut source: Source,
+        source: Result<Source, Broken>,
     ) -> Refused {
         if status.is_redirection() {
             // Never followed: the body and the credential are for this host.
             return self.invalid(status, &format!("it answered with a redirect ({status})"));
         }
         // What cannot be read of it leaves the status, which says enough.
-        let text = source.all(Bytes::new(), MAX_ERROR).await.unwrap_or_default();
+        let text = match source {
+            Ok(mut source) => source.all(Bytes::new(), MAX_ERROR).await.unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
         let provider = self.target.compiled.provider;
         Refused::By(Box::new(classify(provider, status, headers, &text, SystemTime::now())))
     }

@@ -177,7 +177,9 @@ impl<'r> Attempts<'r> {
             _ => self.verdict(),
         };
         if let StopReason::Ejected { until, .. } = stop {
-            refusal.retry_after = Some(until.since(clock::now()).max(Duration::from_secs(1)));
+            // One that was tried may recover before those that were not.
+            let left = until.since(clock::now()).max(Duration::from_secs(1));
+            refusal.retry_after = self.soonest().into_iter().chain([left]).min();
         }
         refusal.exhausted = true;
         refusal

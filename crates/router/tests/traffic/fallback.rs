@@ -208,6 +208,36 @@ async fn when_all_fail_the_answer_says_why() {
 }
 
 #[tokio::test]
+async fn the_first_to_recover_says_when_to_come_back() {
+    let limited = |after: u32| {
+        let header = format!("retry-after: {after}\r\n");
+        error("429 Too Many Requests", &header, "rate_limit_exceeded", "s")
+    };
+    let a = Upstream::always(limited(20)).await;
+    let b = Upstream::always(limited(500)).await;
+    let rig = Rig::start(World::over(&[&a, &b])).await;
+    let only_b = [("x-moniker-providers", "t1")];
+    assert_eq!(rig.post_with("/v1/chat/completions", ask(), &only_b).await.status, 429);
+    // `b` is left and ejected for long; `a`, tried and refused now, recovers first.
+    let answer = rig.chat(ask()).await;
+    assert_eq!((answer.status, answer.header("x-moniker-attempts")), (429, "1"));
+    let after: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((18..=20).contains(&after), "{after}");
+}
+
+#[tokio::test]
+async fn an_error_that_cannot_be_unpacked_has_the_class_of_its_status() {
+    let headers = "retry-after: 60\r\ncontent-encoding: br\r\n";
+    let limited = response("429 Too Many Requests", headers, "packed");
+    let (bad, good) = (Upstream::always(limited).await, Upstream::always(chat("ok")).await);
+    let rig = Rig::start(World::over(&[&bad, &good])).await;
+    for _ in 0..3 {
+        assert_eq!(rig.chat(ask()).await.target(), "t1");
+    }
+    assert_eq!(bad.count(), 1, "ejected for its Retry-After at once");
+}
+
+#[tokio::test]
 async fn our_key_is_never_the_callers_problem() {
     let said = error("401 Unauthorized", "", "invalid_api_key", "wrong key sk-canary-1");
     let only = Upstream::always(said).await;

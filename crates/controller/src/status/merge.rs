@@ -1,5 +1,6 @@
 //! From the status that the compiler wants to the one that is written, over the one that stands:
-//! the times of conditions move only when their status does, and what waits too long is stalled.
+//! the times of conditions move only when their status does, that of a wait also when an edit begins
+//! it again, and what waits too long is stalled.
 //! Pure: the time is an argument.
 
 use std::time::Duration;
@@ -30,8 +31,10 @@ pub(crate) fn merge(wanted: &Value, standing: &Value, generation: i64, now: Time
     let mut status = wanted.clone();
     let mut changes_at = None;
     if let Some(conditions) = status.get_mut(CONDITIONS).and_then(Value::as_array_mut) {
+        let mut begins = false;
         if let Some(at) = conditions.iter().position(|one| is(one, RECONCILING, "True")) {
             changes_at = waits_until(standing, generation, now);
+            begins = changes_at == Some(now + PATIENCE);
             if changes_at.is_none() {
                 // Both stay: `Reconciling` that is there and False tells the next look at it that
                 // time has stalled the object, not a fault.
@@ -44,6 +47,10 @@ pub(crate) fn merge(wanted: &Value, standing: &Value, generation: i64, now: Time
         for condition in conditions {
             let before = condition["type"].as_str().and_then(|kind| find(standing, kind));
             let unmoved = before.filter(|before| before["status"] == condition["status"]);
+            // The time of `Reconciling` is what the next look counts from, so that it moves with a
+            // new generation too.
+            let again = begins && condition["type"] == RECONCILING;
+            let unmoved = unmoved.filter(|_| !again);
             let moved = unmoved.map(|before| before[MOVED].clone()).filter(Value::is_string);
             condition[MOVED] = moved.unwrap_or_else(|| time(now));
         }
@@ -197,6 +204,16 @@ mod tests {
         let edited = merge(&waiting(2), &stalled, 2, at(500));
         assert_eq!(edited.changes_at, Some(at(800)));
         assert!(find(&edited.status, STALLED).is_none());
+    }
+
+    #[test]
+    fn an_edit_while_it_waits_gives_it_the_whole_time_again() {
+        let first = merge(&waiting(1), &json!({}), 1, at(0)).status;
+        let edited = merge(&waiting(2), &first, 2, at(299));
+        assert_eq!(edited.changes_at, Some(at(599)));
+        let next = merge(&waiting(2), &edited.status, 2, at(310));
+        assert_eq!(next.changes_at, Some(at(599)), "another look counts from the edit");
+        assert_eq!(moved(&next.status, "Ready"), time(at(0)), "its status did not change");
     }
 
     #[test]

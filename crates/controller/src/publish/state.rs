@@ -35,8 +35,17 @@ impl State {
         key: &SecretBytes,
         now: Instant,
     ) -> Self {
-        let credentials = credentials::next(before, &publication, key, now);
-        fit(before.map(|b| &*b.snapshot), &mut publication.snapshot);
+        let mut credentials = credentials::next(before, &publication, key, now);
+        for target in fit(before.map(|b| &*b.snapshot), &mut publication.snapshot) {
+            // What routers go on with may lead to another host than the new credential is for.
+            if matches!(credentials.get(&target), Some(Wanted::Gone { .. })) {
+                continue;
+            }
+            match before.and_then(|b| b.credentials.get(&target)) {
+                Some(kept) => drop(credentials.insert(target, kept.clone())),
+                None => drop(credentials.remove(&target)),
+            }
+        }
         let mut deleted = before.map(|b| b.deleted.clone()).unwrap_or_default();
         deleted.retain(|_, (_, at)| now.duration_since(*at) < KEPT);
         for (key, version) in publication.deleted {
@@ -107,16 +116,18 @@ impl State {
     }
 }
 
-/// Holds what is too large for a frame.
-fn fit(before: Option<&RoutingSnapshot>, snapshot: &mut Arc<RoutingSnapshot>) {
+/// Holds what is too large for a frame, and gives the targets among it.
+fn fit(before: Option<&RoutingSnapshot>, snapshot: &mut Arc<RoutingSnapshot>) -> Vec<ObjectId> {
     let aliases = too_large(before.map(|b| &b.aliases), &snapshot.aliases);
     let targets = too_large(before.map(|b| &b.targets), &snapshot.targets);
     if aliases.is_empty() && targets.is_empty() {
-        return;
+        return Vec::new();
     }
+    let held = targets.iter().map(|(id, _)| id.clone()).collect();
     let snapshot = Arc::make_mut(snapshot);
     hold(&mut snapshot.aliases, aliases);
     hold(&mut snapshot.targets, targets);
+    held
 }
 
 /// What is too large, and how large; what was the same before was found to fit.

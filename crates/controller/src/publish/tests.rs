@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::ProviderTarget;
 use compiler::{CredentialState, SecretBytes, SecretData, Stored, World, compile};
-use routing::{ObjectId, RoutingSnapshot};
+use routing::{ObjectId, RoutingSnapshot, snapshot::Resource};
 use tokio::time::{Instant, advance};
 use wire::{Cause, Frame, Held, HeldCredential, HeldResource, Key, Kind};
 
@@ -174,4 +174,38 @@ async fn doubted_absences_are_stated_again_of_a_newer_list() {
     let frames = sent(&mut view, &second);
     assert_eq!(frames.len(), 20);
     assert!(frames.iter().all(|frame| matches!(frame, Frame::Remove(r) if r.version == 101)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_too_large_keeps_its_form_and_its_credential() {
+    let good = next(None, publication(&world([secret(8, "sk-1")])));
+    let mut view = View::default();
+    sent(&mut view, &good);
+    let large = |secrets: Vec<_>| {
+        let mut publication = publication(&world(secrets));
+        let targets = &mut Arc::make_mut(&mut publication.snapshot).targets;
+        if let Some(Resource::Value { value, .. }) = targets.get_mut(&id("t")) {
+            value.endpoint.ca_bundle = Some("x".repeat(wire::MAX_RESOURCE));
+        }
+        publication.snapshot = Arc::new(digested(&publication.snapshot));
+        publication
+    };
+    let held = next(Some(&good), large(vec![secret(9, "sk-2")]));
+    let frames = sent(&mut view, &held);
+    assert!(matches!(frames.as_slice(), [Frame::Hold(_)]), "{frames:?}");
+    let gone = next(Some(&held), large(vec![]));
+    assert_eq!(credentials(&sent(&mut view, &gone)), [(100, false)]);
+    let new = next(None, large(vec![secret(9, "sk-2")]));
+    assert_eq!(credentials(&sent(&mut View::default(), &new)), []);
+}
+
+/// The snapshot with digests of what its targets are now.
+fn digested(snapshot: &RoutingSnapshot) -> RoutingSnapshot {
+    let mut snapshot = snapshot.clone();
+    for resource in snapshot.targets.values_mut() {
+        if let Resource::Value { digest, value, .. } = resource {
+            *digest = routing::Digest::of(&serde_json::to_vec(value).unwrap());
+        }
+    }
+    snapshot
 }

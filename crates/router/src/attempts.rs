@@ -129,13 +129,16 @@ impl<'r> Attempts<'r> {
         )
     }
 
-    /// How long the attempt that begins now may take until its answer, or its first content.
+    /// How long the attempt that begins now may take until its answer, or its first content. The
+    /// caller cuts it short by its timeout, or by taking long to send its body.
     fn bound(&self, attempts: u32, deadline: Instant, shortened: bool) -> Bound {
         let timeouts = &self.alias.compiled.timeouts;
         let now = Instant::now();
         let mut at = deadline;
         // What was cut short, by the caller or by earlier attempts, tells nothing of the target.
-        let mut cut = shortened || attempts > 1;
+        let left = deadline.saturating_duration_since(now);
+        let late = left < Duration::from_millis(timeouts.request_ms) / 10 * 9;
+        let mut cut = shortened || attempts > 1 || late;
         let mut own = |ms: u64| {
             let bound = now + Duration::from_millis(ms);
             if bound < at {
@@ -150,7 +153,7 @@ impl<'r> Attempts<'r> {
                 own(timeouts.first_token_ms);
             }
         } else if timeouts.attempt_ms.is_none() && self.plan.has_more() {
-            at = now + deadline.saturating_duration_since(now) / 2;
+            at = now + left / 2;
         }
         Bound { at, cut }
     }

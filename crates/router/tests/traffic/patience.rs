@@ -75,6 +75,35 @@ async fn the_callers_own_timeout_holds_and_ejects_nobody() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_slowly_ejects_nobody() {
+    let only = Upstream::always(vec![Do::Hang]).await;
+    let world = World::over(&[&only]).alias(|a| a.timeouts.request_ms = 10_000);
+    let rig = Rig::start(world).await;
+    tokio::time::pause();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(rig.addr).await.unwrap();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
+            ask().len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Being told to go on says that the head was read.
+        let mut told = [0; 25];
+        stream.read_exact(&mut told).await.unwrap();
+        assert!(told.starts_with(b"HTTP/1.1 100 "));
+        tokio::time::advance(Duration::from_secs(9)).await;
+        stream.write_all(ask().as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    }
+    tokio::time::resume();
+    let said = rig.post("/v1/explain/chat/completions", ask()).await.json();
+    assert_eq!(said["candidates"][0]["availability"], "available");
+}
+
+#[tokio::test]
 async fn a_deadline_of_the_alias_ejects() {
     let only = Upstream::always(vec![Do::Hang]).await;
     let rig = Rig::start(World::over(&[&only]).alias(|a| a.timeouts.attempt_ms = Some(30))).await;

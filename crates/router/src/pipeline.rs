@@ -205,6 +205,7 @@ impl Traffic {
         let asked = Asked::read(endpoint, text, &parts.headers)?;
         record.stream = asked.read.stream;
         let alias = self.alias(namespace, &asked, record)?;
+        record.names(&alias, !explain_only);
         let facts = asked.facts(&parts.headers)?;
         let seed = random();
         let mut rng = Rng::new(seed);
@@ -214,7 +215,6 @@ impl Traffic {
             let said = explain::explain(&alias, &facts, &decision);
             return Ok(Reply::Json(Bytes::from(said.to_string())));
         }
-        record.names(&alias);
         if asked.metadata {
             record.metadata = Some(explain::explain(&alias, &facts, &decision));
         }

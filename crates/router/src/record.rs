@@ -87,6 +87,8 @@ pub(crate) struct Record {
     pub(crate) stream: bool,
     /// The alias that it named.
     pub(crate) alias: Option<Arc<LiveAlias>>,
+    /// Whether it counts as one of the alias's requests.
+    counted: bool,
     /// Whether it named a model that is no alias.
     pub(crate) unknown: bool,
     /// The attempts that ended.
@@ -120,6 +122,7 @@ impl Record {
             path: "none",
             stream: false,
             alias: None,
+            counted: false,
             unknown: false,
             tried: SmallVec::new(),
             attempts: 0,
@@ -135,9 +138,12 @@ impl Record {
         }
     }
 
-    /// The alias is known: the request counts as one of its.
-    pub(crate) fn names(&mut self, alias: &Arc<LiveAlias>) {
-        alias.metrics.begun();
+    /// The alias is known. Unless it is only asked about, the request counts as one of its.
+    pub(crate) fn names(&mut self, alias: &Arc<LiveAlias>, counted: bool) {
+        if counted {
+            alias.metrics.begun();
+        }
+        self.counted = counted;
         self.alias = Some(Arc::clone(alias));
     }
 
@@ -232,9 +238,9 @@ impl Record {
         let Some(metrics) = self.metrics.take() else { return };
         let took = self.began.elapsed();
         match &self.alias {
-            Some(alias) => alias.metrics.ended(end, took),
-            None if self.unknown => metrics.unknown_alias().refused(end, took),
-            None => metrics.no_alias().refused(end, took),
+            Some(alias) if self.counted => alias.metrics.ended(end, took),
+            _ if self.unknown => metrics.unknown_alias().refused(end, took),
+            _ => metrics.no_alias().refused(end, took),
         }
         self.log(end, took);
     }

@@ -13,8 +13,10 @@ async fn explain_tells_and_changes_nothing() {
     for path in ["/v1/explain/chat/completions", "/v1/explain/v1/chat/completions"] {
         let answer = rig.post(path, ask()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.header("x-moniker-alias"), "shop/prod-chat");
         let said = answer.json();
         assert_eq!(said["alias"], "shop/prod-chat");
+        assert_eq!(answer.header("x-moniker-revision"), said["revision"]);
         assert_eq!(said["strategy"], "Priority");
         assert_eq!(said["candidates"][0]["target"], "shop/t1/m");
         assert_eq!(said["candidates"][0]["rank"], 1);
@@ -22,6 +24,11 @@ async fn explain_tells_and_changes_nothing() {
         assert!(said["summary"].as_str().unwrap().contains("shop/t1/m first"));
     }
     assert_eq!((a.count(), b.count()), (0, 0));
+    assert!(!rig.metrics.render().contains(r#"moniker_requests_total{alias="shop"#));
+    // Headers that cannot be read are an error of a request whose alias is known.
+    let nobody = [("x-moniker-providers", ",")];
+    let answer = rig.post_with("/v1/chat/completions", ask(), &nobody).await;
+    assert_eq!((answer.status, answer.header("x-moniker-alias")), (400, "shop/prod-chat"));
 }
 
 #[tokio::test]

@@ -2,13 +2,17 @@
 //! log at the end. It lives where the request lives, in the handler and then in the body of a
 //! stream, so that a caller who leaves is accounted for by its being dropped.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::HeaderValue;
 use routing::{
     CandidateIx, OutcomeClass,
     ejection::{Event, Scope},
     fallback::Why,
+    outcome::Fault,
 };
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -293,8 +297,11 @@ fn millis(duration: Duration) -> u64 {
 /// Updates the ejection of a target, and of the model that was asked.
 fn learn(target: &LiveTarget, model: usize, ending: &Ending, took: Duration) {
     let now = clock::now();
+    // What was refused is a credential that has been replaced since.
+    let outdated = matches!(ending.class, OutcomeClass::Fault(Fault::Auth | Fault::OutOfCredit))
+        && target.outdated.load(Ordering::Relaxed);
     for scope in [Scope::Target, Scope::Model] {
-        let event = if ending.neutral {
+        let event = if ending.neutral || outdated {
             Event::Neutral
         } else {
             Event::of(ending.class, scope, ending.retry_after, took)

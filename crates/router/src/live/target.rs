@@ -1,7 +1,10 @@
 //! A ProviderTarget as requests use it: everything that an attempt needs is built once, when the
 //! snapshot is assembled.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use providers::{
@@ -35,6 +38,9 @@ pub(crate) struct LiveTarget {
     pub(crate) cell: Arc<Cell>,
     /// Whether it may be asked for usage: false once it refused that member by name.
     pub(crate) ask_usage: AtomicBool,
+    /// Whether another credential has taken the place of this one: its late refusals say nothing
+    /// of the new one.
+    pub(crate) outdated: AtomicBool,
     credential: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -109,6 +115,7 @@ impl LiveTarget {
             cell: previous.map(|p| Arc::clone(&p.cell)).unwrap_or_default(),
             // What refused it may be mended or replaced by any edit of the target.
             ask_usage: AtomicBool::new(true),
+            outdated: AtomicBool::new(false),
             credential,
             compiled: compiled.clone(),
         };
@@ -134,6 +141,7 @@ impl LiveTarget {
     /// Ends the ejections that the credential before this one caused, when it is another.
     pub(crate) fn adopt(&self, previous: &Self, now: Nanos) {
         if self.credential != previous.credential {
+            previous.outdated.store(true, Ordering::Relaxed);
             let changed = Event::CredentialChanged;
             if self.cell.step(&self.compiled.ejection, now, changed) == Change::Healed {
                 for model in &self.models {

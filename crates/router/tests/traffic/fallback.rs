@@ -256,6 +256,24 @@ async fn our_key_is_never_the_callers_problem() {
 }
 
 #[tokio::test]
+async fn a_late_refusal_of_the_old_key_does_not_eject_the_new_one() {
+    let said = error("401 Unauthorized", "", "invalid_api_key", "wrong key");
+    let late = [vec![Do::Wait], said].concat();
+    let only = Upstream::always(chat("ok")).await;
+    only.next(late);
+    let rig = Rig::start(World::over(&[&only]).secret(0, "sk-old-key-1")).await;
+    let (answer, ()) = tokio::join!(rig.chat(ask()), async {
+        while only.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        rig.apply(&World::over(&[&only]).secret(0, "sk-new-key-2"));
+        only.go_on();
+    });
+    assert_eq!(answer.status, 502);
+    assert_eq!(rig.chat(ask()).await.status, 200);
+}
+
+#[tokio::test]
 async fn ejections_outlive_an_edit() {
     let limited = error("429 Too Many Requests", "retry-after: 60\r\n", "x", "s");
     let (bad, good) = (Upstream::always(limited).await, Upstream::always(chat("ok")).await);

@@ -38,7 +38,13 @@ pub struct Args {
     pub dev: bool,
 
     /// The namespace of objects that name none.
-    #[arg(long, env = "MONIKER_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
+    #[arg(
+        long,
+        env = "MONIKER_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "default",
+        value_parser = load::namespace
+    )]
     pub namespace: String,
 
     /// The cluster's DNS domain, whose hosts no url may name.
@@ -55,7 +61,8 @@ pub struct Args {
         long,
         env = "MONIKER_EXPORTING_NAMESPACES",
         value_name = "NAMESPACES",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = load::namespace
     )]
     pub exporting_namespaces: Vec<String>,
 }
@@ -95,8 +102,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> u8 {
 }
 
 fn check(args: &Args) -> Report {
-    let named: BTreeSet<_> =
-        args.exporting_namespaces.iter().map(|name| name.trim().to_owned()).collect();
+    let named: BTreeSet<_> = args.exporting_namespaces.iter().cloned().collect();
     let settings = Settings {
         exporting_namespaces: if named.is_empty() {
             Namespaces::All

@@ -137,6 +137,11 @@ fn wrong_use_is_told_apart() {
     let mut out = Vec::new();
     assert_eq!(validate::run(&Command::try_parse_from(args).unwrap().args, &mut out), 2);
     assert!(Command::try_parse_from(["validate"]).is_err());
+    for wrong in ["--namespace=A_b", "--namespace=a.b", "--exporting-namespaces=a,-b"] {
+        let error = Command::try_parse_from(["validate", "x", wrong]).map(drop).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("lower-case"), "{error}");
+    }
 }
 
 /// A document, its only problem's line, path, and a part of what is said.
@@ -153,6 +158,12 @@ const MISTAKES: &[(&str, usize, &str, &str)] = &[
         "name?",
     ),
     ("apiVersion: v1\nkind: Service\nmetadata:\n  name: X_y\n", 4, "metadata.name", "lower-case"),
+    (
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: x\n  namespace: a.b\n",
+        5,
+        "metadata.namespace",
+        "digits and `-`",
+    ),
     ("apiVersion: v1\nkind: Service\n", 1, "", "metadata is required"),
     (
         "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringdata: {}\n",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     core::Core,
     path::Path,
-    structure::{Misfit, SUBDOMAIN, Schema},
+    structure::{LABEL, Misfit, SUBDOMAIN, Schema},
 };
 
 /// A kind that is read.
@@ -75,8 +75,7 @@ pub(super) fn items(value: &Value) -> Option<&Vec<Value>> {
 pub(super) fn metadata_schema() -> Schema {
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let name = json!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": SUBDOMAIN});
-    let namespace =
-        json!({"type": "string", "minLength": 1, "maxLength": 63, "pattern": SUBDOMAIN});
+    let namespace = json!({"type": "string", "minLength": 1, "maxLength": 63, "pattern": LABEL});
     Schema::new(json!({
         "type": "object",
         "required": ["name"],
@@ -87,6 +86,18 @@ pub(super) fn metadata_schema() -> Schema {
             "generation": {}, "resourceVersion": {}, "selfLink": {}, "uid": {},
         },
     }))
+}
+
+/// A name that a namespace can have, for the command line.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(byte)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    let wrong = "a namespace has 1 to 63 lower-case letters, digits and dashes";
+    fits.then(|| text.to_owned()).ok_or_else(|| wrong.to_owned())
 }
 
 /// What is wrong with an object's metadata.

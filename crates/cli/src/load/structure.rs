@@ -164,6 +164,7 @@ impl Walk<'_> {
                 SUBDOMAIN => {
                     format!("is {text:?}, and must be lower-case letters, digits, `-` and `.`")
                 }
+                LABEL => format!("is {text:?}, and must be lower-case letters, digits and `-`"),
                 _ => format!("must match {pattern}"),
             };
             self.say(path, message);
@@ -201,6 +202,9 @@ impl Walk<'_> {
 /// The names of objects.
 pub(super) const SUBDOMAIN: &str =
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// The names of namespaces.
+pub(super) const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
 /// What to say of a field that is not known.
 pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {

@@ -22,9 +22,8 @@ pub(super) fn read(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<File> 
     let mut files = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            let mut text = String::new();
-            match io::stdin().take(MAX_FILE).read_to_string(&mut text) {
-                Ok(_) => files.push(File { name: "-".to_owned(), text }),
+            match text(io::stdin(), MAX_FILE) {
+                Ok(text) => files.push(File { name: "-".to_owned(), text }),
                 Err(error) => problems.push(Problem::file("-", format!("cannot be read: {error}"))),
             }
             continue;
@@ -43,7 +42,7 @@ pub(super) fn read(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<File> 
         }
         for path in found {
             let name = path.display().to_string();
-            match text(&path) {
+            match fs::File::open(&path).and_then(|file| text(file, MAX_FILE)) {
                 Ok(text) => files.push(File { name, text }),
                 Err(error) => {
                     problems.push(Problem::file(&name, format!("cannot be read: {error}")));
@@ -79,10 +78,25 @@ fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn text(path: &Path) -> io::Result<String> {
-    let size = fs::metadata(path)?.len();
-    if size > MAX_FILE {
-        return Err(io::Error::other(format!("{size} bytes, and at most {MAX_FILE} are read")));
+/// All of it; what has no end, as a device may, is refused as well.
+fn text(from: impl Read, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max {
+        return Err(io::Error::other(format!("more than {max} bytes, which is the limit")));
     }
-    fs::read_to_string(path)
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_refused_and_never_read_in_part() {
+        assert_eq!(text(&b"a: 1"[..], 4).unwrap(), "a: 1");
+        let error = text(&b"a: 12"[..], 4).unwrap_err();
+        assert!(error.to_string().contains("more than 4 bytes"), "{error}");
+        assert!(text(io::repeat(b' '), 4).is_err());
+    }
 }

@@ -4,7 +4,7 @@
 mod dev;
 mod signals;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use telemetry::logs::LogFormat;
@@ -49,10 +49,24 @@ fn main() -> ExitCode {
     match start(cli) {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            // Not a log line: logs may not be set up, or be off, and whoever started it looks here.
+            let _ = writeln!(std::io::stderr(), "error: {}", told(&error));
+            if error.is::<WrongUse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Arguments that parse and make no sense together, or on this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongUse(pub(crate) String);
+
+/// An error with its causes, each said once: most messages name their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -98,6 +112,12 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("in use").context("cannot listen: in use").context("start");
+        assert_eq!(told(&error), "start: cannot listen: in use");
+    }
 
     #[test]
     fn every_flag_is_long_and_an_environment_variable() {

@@ -149,8 +149,6 @@ impl Running {
 /// Opens the ports and starts a router; the link and the admin port run on the runtime that this is
 /// called on, traffic on one of its own.
 pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, Error> {
-    let traffic_runtime =
-        runtime::Builder::new_multi_thread().thread_name("traffic").enable_all().build()?;
     let metrics = Arc::new(Metrics::new());
     let traffic = Traffic::new(config.options, Arc::clone(&metrics));
     let store = Arc::new(Mutex::new(Store::default()));
@@ -199,6 +197,9 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
 
     // From std and back: a listener belongs to the runtime that polls it.
     let listener = listener.into_std()?;
+    // Made last: a runtime must not be dropped where it would wait, as on an error above.
+    let traffic_runtime =
+        runtime::Builder::new_multi_thread().thread_name("traffic").enable_all().build()?;
     let stopping = stop.clone();
     let served = traffic_runtime.spawn(async move {
         match TcpListener::from_std(listener) {

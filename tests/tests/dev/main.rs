@@ -16,6 +16,7 @@ mod recovery;
 mod rig;
 mod sdk;
 mod shuffle;
+mod start;
 mod streams;
 mod validate;
 

@@ -50,7 +50,9 @@ fn aliases(lineup: &Lineup) {
         let id = id.to_string();
         match resource {
             Resource::Hold { reason, .. } => {
-                line(&format!("  {id:width$}  held at its last good form: {reason}"));
+                line(&format!(
+                    "  {id:width$}  held ({reason}): an earlier good form goes on, if there is one"
+                ));
             }
             Resource::Value { value, .. } => {
                 let kind = value.lineup.strategy.kind;

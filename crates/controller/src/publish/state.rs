@@ -53,6 +53,10 @@ impl State {
         }
         let mut state =
             Self { snapshot: publication.snapshot, credentials, known: publication.known, deleted };
+        // What is there again is not gone: should it go once more, that has a version of its own.
+        let mut deleted = std::mem::take(&mut state.deleted);
+        deleted.retain(|key, _| !state.has(key));
+        state.deleted = deleted;
         if let Some(before) = before {
             state.withdraw(before, now);
         }

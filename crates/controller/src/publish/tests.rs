@@ -209,3 +209,29 @@ fn digested(snapshot: &RoutingSnapshot) -> RoutingSnapshot {
     }
     snapshot
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_a_second_time_goes_as_of_then() {
+    let of = |version| {
+        let mut world = world([]);
+        for stored in world.targets.values_mut() {
+            stored.version = version;
+        }
+        publication(&world)
+    };
+    let mut view = View::default();
+    let mut removed = |before: &State| {
+        let state = next(Some(before), publication(&World::default()));
+        let frames = sent(&mut view, before).into_iter().chain(sent(&mut view, &state));
+        let removed = frames.filter_map(|frame| match frame {
+            Frame::Remove(remove) => Some((remove.cause, remove.version)),
+            _ => None,
+        });
+        (removed.collect::<Vec<_>>(), state)
+    };
+    // Not seen to be deleted, nor missing from a new list: as the loser of a conflict.
+    let (first, gone) = removed(&next(None, of(5)));
+    assert_eq!(first, [(Cause::Deleted, 5)]);
+    let (second, _) = removed(&next(Some(&gone), of(9)));
+    assert_eq!(second, [(Cause::Deleted, 9)], "5 is older than what routers hold");
+}

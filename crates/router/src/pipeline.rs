@@ -27,7 +27,7 @@ use crate::{
     http::{Route, check_body, check_head, route},
     live::{Found, LiveAlias, LiveSnapshot},
     models,
-    record::Record,
+    record::{Counts, Record},
     relay::Relay,
     respond::{self, Reason, ResponseBody},
     store::Applied,
@@ -273,7 +273,7 @@ impl Traffic {
                 Err(Refusal::server(status, "alias_invalid", message))
             }
             Found::Nothing => {
-                record.unknown = true;
+                record.counts = Counts::Unknown;
                 Err(models::not_found(&live, namespace, &name))
             }
         }

@@ -79,6 +79,17 @@ struct Current {
     committed: bool,
 }
 
+/// What a request is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// A request that named no alias, or only asked about one.
+    Nothing,
+    /// A request for a model that is no alias.
+    Unknown,
+    /// A request of its alias.
+    Alias,
+}
+
 /// One request.
 pub(crate) struct Record {
     /// `x-request-id`.
@@ -91,10 +102,8 @@ pub(crate) struct Record {
     pub(crate) stream: bool,
     /// The alias that it named.
     pub(crate) alias: Option<Arc<LiveAlias>>,
-    /// Whether it counts as one of the alias's requests.
-    counted: bool,
-    /// Whether it named a model that is no alias.
-    pub(crate) unknown: bool,
+    /// What the metrics count it as.
+    pub(crate) counts: Counts,
     /// The attempts that ended.
     pub(crate) tried: SmallVec<[Tried; 2]>,
     /// Attempts that were begun.
@@ -126,8 +135,7 @@ impl Record {
             path: "none",
             stream: false,
             alias: None,
-            counted: false,
-            unknown: false,
+            counts: Counts::Nothing,
             tried: SmallVec::new(),
             attempts: 0,
             reason: Reason::Refused,
@@ -146,8 +154,8 @@ impl Record {
     pub(crate) fn names(&mut self, alias: &Arc<LiveAlias>, counted: bool) {
         if counted {
             alias.metrics.begun();
+            self.counts = Counts::Alias;
         }
-        self.counted = counted;
         self.alias = Some(Arc::clone(alias));
     }
 
@@ -241,9 +249,9 @@ impl Record {
     pub(crate) fn ends(&mut self, end: RequestEnd) {
         let Some(metrics) = self.metrics.take() else { return };
         let took = self.began.elapsed();
-        match &self.alias {
-            Some(alias) if self.counted => alias.metrics.ended(end, took),
-            _ if self.unknown => metrics.unknown_alias().refused(end, took),
+        match (self.counts, &self.alias) {
+            (Counts::Alias, Some(alias)) => alias.metrics.ended(end, took),
+            (Counts::Unknown, _) => metrics.unknown_alias().refused(end, took),
             _ => metrics.no_alias().refused(end, took),
         }
         self.log(end, took);

@@ -272,7 +272,7 @@ impl Scan {
                 self.body.reasoning |=
                     r.maybe_string()?.is_some_and(|t| !t.is_empty() && !t.is("none"));
             }
-            "reasoning" => self.body.reasoning |= r.filled()?,
+            "reasoning" => self.body.reasoning |= reasoning(r)?,
             "modalities" => {
                 let mut audio = false;
                 if r.peek()? == Kind::Array {
@@ -371,6 +371,24 @@ impl Scan {
         }
         Ok(self.body)
     }
+}
+
+/// Whether a `reasoning` member asks for any: an object may also turn it off.
+fn reasoning(r: &mut Reader<'_>) -> Result<bool, JsonError> {
+    if r.peek()? != Kind::Object {
+        return r.filled();
+    }
+    let (mut said, mut off) = (false, false);
+    r.object(|r, key| {
+        said = true;
+        match key.raw() {
+            "effort" => off |= r.maybe_string()?.is_some_and(|t| t.is("none")),
+            "enabled" if r.peek()? == Kind::Bool => off |= r.literal()?.0 == Some(false),
+            _ => drop(r.skip()?),
+        }
+        Ok::<(), JsonError>(())
+    })?;
+    Ok(said && !off)
 }
 
 fn stream_options(r: &mut Reader<'_>) -> Result<StreamOptions, BodyError> {

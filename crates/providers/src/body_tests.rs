@@ -109,6 +109,9 @@ fn reasoning_is_a_wish() {
         (r#""reasoning_effort":null"#, false),
         (r#""reasoning":{"effort":"low"}"#, true),
         (r#""reasoning":{}"#, false),
+        (r#""reasoning":{"effort":"none"}"#, false),
+        (r#""reasoning":{"enabled":false}"#, false),
+        (r#""reasoning":{"enabled":true,"max_tokens":512}"#, true),
     ] {
         let read = chat(&format!(r#"{{"model":"m",{member}}}"#));
         assert_eq!(read.reasoning, wish, "{member}");

@@ -321,6 +321,10 @@ fn learn(target: &LiveTarget, model: usize, ending: &Ending, took: Duration) {
         match target.cell_of(scope, model).step(&target.compiled.ejection, now, event) {
             Change::None => {}
             Change::Healed => metrics.iter().map(|m| &m.metrics).for_each(|m| m.readmitted()),
+            Change::Prolonged(ejected) => {
+                let length = ejected.until.since(now);
+                metrics.iter().for_each(|m| m.metrics.prolonged(length));
+            }
             Change::Ejected(ejected) => {
                 let length = ejected.until.since(now);
                 for model in metrics {

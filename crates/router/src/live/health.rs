@@ -46,14 +46,27 @@ impl Cell {
         }
         let mut ejection = self.ejection.lock();
         let was_quiet = ejection.is_quiet();
+        let was = ejection.availability(now);
         let ejected = ejection.step(policy, now, event);
         let quiet = ejection.is_quiet();
         self.quiet.store(quiet, Ordering::Release);
         match ejected {
+            Some(ejected) if is_prolonged(was, now, ejected.hard) => Change::Prolonged(ejected),
             Some(ejected) => Change::Ejected(ejected),
             None if quiet && !was_quiet => Change::Healed,
             None => Change::None,
         }
+    }
+}
+
+/// Whether an ejection is one that there was before, longer: it failed again while nothing else was
+/// left, or a request was under way when it began. A hard one after a soft one is another.
+fn is_prolonged(was: Availability, now: Nanos, hard: bool) -> bool {
+    match was {
+        Availability::Available => false,
+        // Half-open, its time has passed.
+        Availability::Soft { until } => until > now && !hard,
+        Availability::Hard { until, .. } => until > now,
     }
 }
 
@@ -64,6 +77,8 @@ pub(crate) enum Change {
     None,
     /// It is ejected.
     Ejected(Ejected),
+    /// It was ejected, and is for longer.
+    Prolonged(Ejected),
     /// It had failed, and is in use again.
     Healed,
 }

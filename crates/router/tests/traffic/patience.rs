@@ -112,7 +112,10 @@ async fn a_deadline_of_the_alias_ejects() {
     }
     let said = rig.post("/v1/explain/chat/completions", ask()).await.json();
     assert_eq!(said["candidates"][0]["availability"], "ejected_softly");
-    // When nothing else is left it is asked all the same.
+    // When nothing else is left it is asked all the same, and that is no other ejection.
+    assert_eq!(rig.chat(ask()).await.status, 504);
+    let line = r#"moniker_ejections_total{target="shop/t0/m",outcome="Timeout"} 1"#;
+    assert!(rig.metrics.render().contains(line));
     only.next(chat("ok"));
     assert_eq!(rig.chat(ask()).await.status, 200);
 }

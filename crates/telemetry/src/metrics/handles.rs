@@ -243,6 +243,11 @@ impl TargetMetrics {
     /// The target was ejected for so long.
     pub fn ejected(&self, by: Fault, length: Duration) {
         self.ejections[by as usize].inc();
+        self.prolonged(length);
+    }
+
+    /// The target stays ejected for so long from now.
+    pub fn prolonged(&self, length: Duration) {
         let until = (self.started.elapsed() + length).as_millis();
         self.ejected_until.fetch_max(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }

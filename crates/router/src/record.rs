@@ -323,7 +323,9 @@ fn learn(target: &LiveTarget, model: usize, ending: &Ending, took: Duration) {
             Change::Healed => metrics.iter().map(|m| &m.metrics).for_each(|m| m.readmitted()),
             Change::Prolonged(ejected) => {
                 let length = ejected.until.since(now);
-                metrics.iter().for_each(|m| m.metrics.prolonged(length));
+                for model in metrics {
+                    model.metrics.prolonged(length);
+                }
             }
             Change::Ejected(ejected) => {
                 let length = ejected.until.since(now);

@@ -97,7 +97,7 @@ vocabulary! {
         CABundleNotFound(Waiting) = "There is no such ConfigMap, or it has no such key.",
         RefNotPermitted(Waiting) = "The object named is not exported to this namespace.",
         NoUsableTarget(Waiting) = "No candidate is usable; permanent when every cause is.",
-        Cordoned(Waiting) = "The ProviderTarget is cordoned.",
+        Cordoned(Waiting) = "The ProviderTarget has spec.cordoned; only candidates of a lineup have this reason.",
         Shadowed(Warning) = "An alias of the namespace, or an older exported one, has the same model name.",
         MixedEmbeddingModels(Warning) = "Entries name different embedding models, whose vectors do not mix.",
     }

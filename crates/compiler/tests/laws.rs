@@ -106,6 +106,7 @@ fn sound(compiled: &Compiled) {
     let targets = compiled.statuses.targets.values().flat_map(|status| &status.conditions);
     for condition in aliases.chain(targets) {
         assert!(condition.message.len() <= MAX_MESSAGE, "{condition:?}");
+        assert_ne!(condition.reason, Reason::Cordoned.name(), "of a candidate alone");
     }
     for alias in compiled.snapshot.aliases.values().filter_map(Resource::value) {
         assert!(alias.candidates.len() <= MAX_CANDIDATES, "{alias:?}");

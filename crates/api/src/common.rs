@@ -57,3 +57,18 @@ impl NamespaceSelector {
             && self.match_labels.iter().all(|(name, value)| labels.get(name) == Some(value))
     }
 }
+
+/// A name that a namespace can have, without white space around it; the error says what one is.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let of_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = (1..=63).contains(&text.len())
+        && text.bytes().all(of_label)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace has 1 to 63 lower-case letters, digits and dashes".to_owned())
+    }
+}

@@ -22,7 +22,7 @@ use routing::ObjectId;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use self::{core::Variables, object::namespace};
+pub use self::core::Variables;
 pub use problem::{Problem, Severity, Stage};
 
 use self::{

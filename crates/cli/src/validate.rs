@@ -43,7 +43,7 @@ pub struct Args {
         env = "MONIKER_NAMESPACE",
         value_name = "NAMESPACE",
         default_value = "default",
-        value_parser = load::namespace
+        value_parser = api::common::namespace
     )]
     pub namespace: String,
 
@@ -62,7 +62,7 @@ pub struct Args {
         env = "MONIKER_EXPORTING_NAMESPACES",
         value_name = "NAMESPACES",
         value_delimiter = ',',
-        value_parser = load::namespace
+        value_parser = api::common::namespace
     )]
     pub exporting_namespaces: Vec<String>,
 }

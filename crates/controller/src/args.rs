@@ -37,7 +37,7 @@ pub struct Args {
         env = "MONIKER_WATCH_NAMESPACES",
         value_name = "NAMESPACES",
         value_delimiter = ',',
-        value_parser = namespace
+        value_parser = api::common::namespace
     )]
     pub watch_namespaces: Vec<String>,
 
@@ -48,7 +48,7 @@ pub struct Args {
         env = "MONIKER_EXPORTING_NAMESPACES",
         value_name = "NAMESPACES",
         value_delimiter = ',',
-        value_parser = namespace
+        value_parser = api::common::namespace
     )]
     pub exporting_namespaces: Vec<String>,
 }
@@ -58,21 +58,6 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().map_err(|_| "want ADDRESS:PORT, such as 127.0.0.1:8443")?;
     publish::check_address(address).map_err(|refused| refused.to_string())?;
     Ok(address)
-}
-
-/// A name that a namespace can have.
-fn namespace(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let of_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let fits = (1..=63).contains(&text.len())
-        && text.bytes().all(of_label)
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("a namespace has 1 to 63 lower-case letters, digits and dashes".to_owned())
-    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,13 @@ pub(crate) struct Args {
     demo: SocketAddr,
 
     /// The namespace of callers, and of documents that name none.
-    #[arg(long, env = "MONIKER_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
+    #[arg(
+        long,
+        env = "MONIKER_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "default",
+        value_parser = api::common::namespace
+    )]
     namespace: String,
 
     /// A private range that targets may be in, beside this machine itself, such as 192.168.0.0/16;

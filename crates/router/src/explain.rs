@@ -122,9 +122,9 @@ fn candidate<'a>(
 ) -> Candidate<'a> {
     let compiled = &alias.compiled.candidates[i];
     let (availability, ejected_by, until) = match decision.availability[i] {
-        Availability::Available => ("available", None, None),
-        Availability::Soft { until } => ("ejected_softly", None, Some(until)),
-        Availability::Hard { until, by } => ("ejected_hard", Some(by.name()), Some(until)),
+        Availability::Available => ("Available", None, None),
+        Availability::Soft { until } => ("EjectedSoft", None, Some(until)),
+        Availability::Hard { until, by } => ("EjectedHard", Some(by.name()), Some(until)),
     };
     Candidate {
         rank,

@@ -88,18 +88,6 @@ pub(super) fn metadata_schema() -> Schema {
     }))
 }
 
-/// A name that a namespace can have, for the command line.
-pub fn namespace(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = (1..=63).contains(&text.len())
-        && text.bytes().all(byte)
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    let wrong = "a namespace has 1 to 63 lower-case letters, digits and dashes";
-    fits.then(|| text.to_owned()).ok_or_else(|| wrong.to_owned())
-}
-
 /// What is wrong with an object's metadata.
 pub(super) fn metadata_misfits(schema: &Schema, object: &Map<String, Value>) -> Vec<Misfit> {
     let path = Path::default().member("metadata");

@@ -71,7 +71,7 @@ async fn the_callers_own_timeout_holds_and_ejects_nobody() {
         only.peer_left().await;
     }
     let said = rig.post("/v1/explain/chat/completions", ask()).await.json();
-    assert_eq!(said["candidates"][0]["availability"], "available");
+    assert_eq!(said["candidates"][0]["availability"], "Available");
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_body_that_comes_slowly_ejects_nobody() {
     }
     tokio::time::resume();
     let said = rig.post("/v1/explain/chat/completions", ask()).await.json();
-    assert_eq!(said["candidates"][0]["availability"], "available");
+    assert_eq!(said["candidates"][0]["availability"], "Available");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_deadline_of_the_alias_ejects() {
         assert_eq!(rig.chat(ask()).await.status, 504);
     }
     let said = rig.post("/v1/explain/chat/completions", ask()).await.json();
-    assert_eq!(said["candidates"][0]["availability"], "ejected_softly");
+    assert_eq!(said["candidates"][0]["availability"], "EjectedSoft");
     // When nothing else is left it is asked all the same, and that is no other ejection.
     assert_eq!(rig.chat(ask()).await.status, 504);
     let line = r#"moniker_ejections_total{target="shop/t0/m",outcome="Timeout"} 1"#;

@@ -277,7 +277,7 @@ where
                     backoff.after(&error)
                 }
             };
-            pause(delay, &reach).await;
+            pause(delay, &reach, &mut backoff).await;
         }
     }
 
@@ -315,7 +315,7 @@ where
                 }
                 Err(error) => {
                     debug!("the watch of {} was interrupted: {error}", self.source);
-                    pause(backoff.next(), reach).await;
+                    pause(backoff.next(), reach, backoff).await;
                     continue;
                 }
             };
@@ -340,11 +340,12 @@ where
     }
 }
 
-/// Waits, but not longer than until the API server is back.
-async fn pause(delay: Duration, reach: &Reach) {
+/// Waits, but not longer than until the API server is back. Then the next delays are short again: one
+/// that has just started refuses or fails for a moment what it soon answers.
+async fn pause(delay: Duration, reach: &Reach, backoff: &mut Backoff) {
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
-        () = reach.back() => {}
+        () = reach.back() => backoff.reset(),
     }
 }
 

@@ -15,7 +15,6 @@ use kube::{Client, Config};
 use routing::Digest;
 use telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -64,36 +63,10 @@ pub enum Error {
     /// The stream may not be served there.
     #[error("--listen: {0}")]
     NotLoopback(#[from] publish::NotLoopback),
-    /// The process cannot be told to end.
-    #[error("cannot wait for signals: {0}")]
-    Signals(#[source] io::Error),
 }
 
-/// Runs a controller until the process is asked to end.
-pub async fn run(args: Args) -> Result<(), Error> {
-    let stop = CancellationToken::new();
-    let waiting = tokio::spawn(asked_to_end(stop.clone()).map_err(Error::Signals)?);
-    let result = run_until(args, stop.clone()).await;
-    stop.cancel();
-    waiting.abort();
-    result
-}
-
-/// Cancels `stop` when the process is asked to end, as Kubernetes or somebody at a terminal does.
-fn asked_to_end(stop: CancellationToken) -> io::Result<impl Future<Output = ()> + Send> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("asked to end");
-        stop.cancel();
-    })
-}
-
-async fn run_until(args: Args, stop: CancellationToken) -> Result<(), Error> {
+/// Runs a controller until `stop`.
+pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
     // The arguments are checked where they are parsed; whoever makes them otherwise is told here.
     publish::check_address(args.listen)?;
     let stream = bind("--listen", args.listen).await?;

@@ -16,11 +16,12 @@ use lineup::{Lineup, Outcome};
 use router::{
     args::{ResponseHeaders, Size},
     pipeline::Options,
-    run::{Config, Running},
+    run::{Config, Running, seed},
     upstream::UpstreamConfig,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{WrongUse, signals};
 
@@ -97,9 +98,9 @@ impl Args {
     }
 }
 
-/// 64 bits that no other process has. Not for secrets.
-pub(crate) fn seed() -> u64 {
-    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
+/// A secret key of this process, from the system's randomness.
+fn key() -> SecretBytes {
+    SecretBytes::new([Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat())
 }
 
 /// Serves until the process is asked to end.
@@ -164,12 +165,11 @@ async fn stream(stop: &CancellationToken) -> anyhow::Result<(Publisher, url::Url
     let listener =
         TcpListener::bind("127.0.0.1:0").await.context("no port for the watch stream")?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;
-    let key = [seed().to_le_bytes(), seed().to_le_bytes()].concat();
     let publisher = Publisher::new(publish::Settings {
         controller: "dev".to_owned(),
-        cluster: format!("dev-{:016x}", seed()),
+        cluster: format!("dev-{}", Uuid::new_v4()),
         heartbeat: publish::Settings::HEARTBEAT,
-        credential_key: SecretBytes::new(key),
+        credential_key: key(),
         metrics: Arc::default(),
     });
     tokio::spawn(publish::serve(listener, publisher.clone(), stop.clone()));

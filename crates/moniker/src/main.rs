@@ -80,7 +80,10 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
         Command::Dev(args) => runtime.block_on(dev::run(args))?,
-        Command::Controller(args) => runtime.block_on(controller::run(args))?,
+        Command::Controller(args) => runtime.block_on(async {
+            controller::run(args, signals::stop()?).await?;
+            anyhow::Ok(())
+        })?,
         Command::Router(args) => runtime.block_on(async {
             let stop = signals::stop()?;
             let config = router::run::Config::from_args(args)?;
@@ -96,7 +99,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             })?;
             tracing::info!(url = %format!("http://{}/v1", listener.local_addr()?), "serving");
             tokio::select! {
-                result = cli::demo::serve(listener, args.behaviour, dev::seed()) => result?,
+                result = cli::demo::serve(listener, args.behaviour, router::run::seed()) => result?,
                 () = stop.cancelled() => {}
             }
             anyhow::Ok(())

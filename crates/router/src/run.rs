@@ -214,7 +214,7 @@ async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Er
     server::bind(address).await.map_err(|source| Error::Listen { flag, address, source })
 }
 
-/// A seed that no other router has. Not for secrets.
-fn seed() -> u64 {
+/// A seed that no other process has. Not for secrets.
+pub fn seed() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
 }

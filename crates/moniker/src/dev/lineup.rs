@@ -8,7 +8,7 @@ use controller::publish::Publication;
 use routing::{Digest, snapshot::Visibility};
 use wire::Key;
 
-use super::{SAMPLE, SAMPLE_PATH, seed};
+use super::{SAMPLE, SAMPLE_PATH, key};
 
 /// What a load came to.
 pub(super) enum Outcome {
@@ -37,11 +37,10 @@ pub(super) struct Lineup {
 
 impl Lineup {
     pub(super) fn new(paths: Vec<PathBuf>, namespace: String) -> Self {
-        let key = [seed().to_le_bytes(), seed().to_le_bytes()].concat();
         Self {
             paths,
             namespace,
-            key: SecretBytes::new(key),
+            key: key(),
             number: 0,
             compiled: Compiled::default(),
             published: None,

@@ -10,6 +10,7 @@ use crate::{
     catalog::{AuthKind, CapabilitySet, ProviderKind},
     id::{CandidateIx, Digest, ObjectId},
     outcome::FaultSet,
+    price::{PerMillion, Price},
     strategy::StrategySpec,
 };
 
@@ -128,6 +129,65 @@ pub struct CompiledAlias {
     pub fallback: CompiledFallback,
     /// How long each part may take.
     pub timeouts: CompiledTimeouts,
+    /// What requests of one session have in common, so that they go to the same target.
+    #[serde(default, skip_serializing_if = "CompiledAffinity::is_none")]
+    pub affinity: CompiledAffinity,
+    /// What a candidate must be, whatever the strategy.
+    #[serde(default, skip_serializing_if = "CompiledGuardrails::is_empty")]
+    pub guardrails: CompiledGuardrails,
+}
+
+/// What requests of one session have in common. `x-moniker-session` goes before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompiledAffinity {
+    /// Nothing: every request stands alone.
+    #[default]
+    None,
+    /// The value of this header, whose name is in lower case.
+    Header(String),
+    /// What the prompt begins with: system, tools and the first message of the user.
+    PromptPrefix,
+}
+
+impl CompiledAffinity {
+    /// Whether every request stands alone.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// What a candidate must be, whatever the strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledGuardrails {
+    /// The highest price of input tokens. A candidate of unknown price is above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price_input: Option<PerMillion>,
+    /// The highest price of output tokens. A candidate of unknown price is above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price_output: Option<PerMillion>,
+    /// What it must be capable of, whether the request needs it or not.
+    #[serde(default, skip_serializing_if = "CapabilitySet::is_empty")]
+    pub require_capabilities: CapabilitySet,
+}
+
+impl CompiledGuardrails {
+    /// Whether anything will do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a price of tokens is above a ceiling for a prompt of so many tokens; an unknown one
+    /// is, where there is a ceiling.
+    pub fn price_above(&self, price: Option<&Price>, prompt_tokens: u64) -> bool {
+        if self.max_price_input.is_none() && self.max_price_output.is_none() {
+            return false;
+        }
+        let Some(price) = price else { return true };
+        let rates = price.rates(prompt_tokens);
+        self.max_price_input.is_some_and(|max| rates.input > max)
+            || self.max_price_output.is_some_and(|max| rates.output > max)
+    }
 }
 
 /// An entry's target: what a request can be sent to.
@@ -146,10 +206,20 @@ pub struct CompiledCandidate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompiledLineup {
+    /// Its place among the alias's lineups, each before those that it nests; 0 is the outermost.
+    /// Its live state is found by it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ix: u16,
     /// What orders the entries of a tier.
     pub strategy: StrategySpec,
     /// The tiers, in the order in which they are tried; entries in list order. Under Priority one.
     pub tiers: Vec<Vec<CompiledEntry>>,
+}
+
+/// Whether it is the outermost lineup, which goes without saying.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(ix: &u16) -> bool {
+    *ix == 0
 }
 
 /// One item of `targets`.
@@ -224,6 +294,15 @@ pub struct CompiledTarget {
     pub ejection: CompiledEjection,
     /// No new requests; running ones finish.
     pub cordoned: bool,
+    /// What the provider grants this credential, for all routers together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<CompiledQuota>,
+    /// The most requests under way at once, for all routers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// How it is asked whether it is there, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<CompiledProbe>,
 }
 
 impl CompiledTarget {
@@ -231,6 +310,48 @@ impl CompiledTarget {
     pub fn model(&self, name: &str) -> Option<(usize, &CompiledModel)> {
         self.models.iter().enumerate().find(|(_, m)| m.name == name)
     }
+}
+
+/// What a provider grants, over a minute; at least one of the limits is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledQuota {
+    /// Its name, unique in the target.
+    pub name: String,
+    /// The models that it counts, by name; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens of prompt and answer together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Tokens of the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_minute: Option<u64>,
+    /// Whether prompt tokens that a cache held count.
+    pub count_cached_input: bool,
+}
+
+impl CompiledQuota {
+    /// Whether it counts requests for this model.
+    pub fn counts(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|name| name == model)
+    }
+}
+
+/// How a target is asked whether it is there: a GET, never a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledProbe {
+    /// From one probe to the next, in milliseconds.
+    pub interval_ms: u64,
+    /// The path behind the endpoint's base URL, without a slash at its beginning.
+    pub path: String,
 }
 
 /// Where a target is.
@@ -276,6 +397,9 @@ pub struct CompiledModel {
     pub max_output_tokens: Option<u64>,
     /// What it can do.
     pub capabilities: CapabilitySet,
+    /// What it costs; `None`: not known, which is never 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// When a target is left alone, durations in milliseconds.

@@ -151,6 +151,7 @@ fn a_nested_alias_is_one_block_with_a_strategy_of_its_own() {
     let tier = outer.lineup.tiers.remove(0);
     let [a, b, c, d] = <[CompiledEntry; 4]>::try_from(tier).unwrap();
     let nested = CompiledLineup {
+        ix: 1,
         strategy: routing::StrategySpec::of(StrategyKind::RandomShuffle),
         tiers: vec![vec![b, c]],
     };

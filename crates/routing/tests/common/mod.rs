@@ -4,8 +4,8 @@ use routing::{
     CandidateIx, ObjectId, StrategyKind, StrategySpec,
     outcome::Fault,
     snapshot::{
-        CompiledAlias, CompiledCandidate, CompiledEntry, CompiledFallback, CompiledLineup,
-        CompiledTimeouts, Exported, Members, Visibility,
+        CompiledAffinity, CompiledAlias, CompiledCandidate, CompiledEntry, CompiledFallback,
+        CompiledGuardrails, CompiledLineup, CompiledTimeouts, Exported, Members, Visibility,
     },
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn alias(kind: StrategyKind, tiers: &[&[u32]]) -> CompiledAlias {
         export: Exported::Same,
         created: 0,
         candidates,
-        lineup: CompiledLineup { strategy: StrategySpec::of(kind), tiers },
+        lineup: CompiledLineup { ix: 0, strategy: StrategySpec::of(kind), tiers },
         fallback: policy(),
         timeouts: CompiledTimeouts {
             request_ms: 600_000,
@@ -50,5 +50,7 @@ pub(crate) fn alias(kind: StrategyKind, tiers: &[&[u32]]) -> CompiledAlias {
             attempt_ms: None,
             stream_idle_ms: 60_000,
         },
+        affinity: CompiledAffinity::None,
+        guardrails: CompiledGuardrails::default(),
     }
 }

@@ -1,0 +1,123 @@
+//! The decayed sums of one (ProviderTarget, model), in two time scales. They merge by addition, so
+//! that a fleet's view is the sum of its routers', and age by multiplication, so that what is old
+//! counts less without any switch of mode.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::closed;
+
+closed! {
+    /// How fast a sum forgets.
+    pub enum TimeScale {
+        /// Half is forgotten after 7 s.
+        Fast,
+        /// Half is forgotten after 80 s.
+        Slow,
+    }
+}
+
+impl TimeScale {
+    /// After how many seconds half is forgotten.
+    pub fn half_life(self) -> f64 {
+        match self {
+            Self::Fast => 7.0,
+            Self::Slow => 80.0,
+        }
+    }
+
+    /// What is left of a sum after this long: `2^(-t/h)`.
+    pub fn left_after(self, elapsed: Duration) -> f64 {
+        (-elapsed.as_secs_f64() / self.half_life()).exp2()
+    }
+}
+
+closed! {
+    /// What is summed.
+    pub enum Part {
+        /// Weight of the samples of the time to the first token.
+        FirstTokenWeight,
+        /// Their logarithms, in ln seconds, normalised by the prompt's length.
+        FirstTokenLog,
+        /// Weight of the samples of the time per output token.
+        TokenWeight,
+        /// Their logarithms, in ln seconds.
+        TokenLog,
+        /// Attempts that ended.
+        Attempts,
+        /// Those that failed (RateLimited counts .3).
+        Failures,
+        /// Tokens after the first of streams that were long enough to tell a decode speed.
+        StreamTokens,
+        /// The seconds that they took.
+        StreamSeconds,
+        /// Tokens of whole answers.
+        AnswerTokens,
+        /// The seconds that these took, from start to end.
+        AnswerSeconds,
+    }
+}
+
+const PARTS: usize = Part::ALL.len();
+
+/// The sums, as of a moment that whoever holds them knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    fast: [f64; PARTS],
+    slow: [f64; PARTS],
+}
+
+impl Sums {
+    fn of(&self, scale: TimeScale) -> &[f64; PARTS] {
+        match scale {
+            TimeScale::Fast => &self.fast,
+            TimeScale::Slow => &self.slow,
+        }
+    }
+
+    fn of_mut(&mut self, scale: TimeScale) -> &mut [f64; PARTS] {
+        match scale {
+            TimeScale::Fast => &mut self.fast,
+            TimeScale::Slow => &mut self.slow,
+        }
+    }
+
+    /// One sum.
+    pub fn get(&self, scale: TimeScale, part: Part) -> f64 {
+        self.of(scale)[part as usize]
+    }
+
+    /// Sets one sum; what is not finite is 0.
+    pub fn set(&mut self, scale: TimeScale, part: Part, value: f64) {
+        self.of_mut(scale)[part as usize] = if value.is_finite() { value } else { 0.0 };
+    }
+
+    /// Adds an observation to both time scales; what is not finite is none.
+    pub fn observe(&mut self, part: Part, value: f64) {
+        if value.is_finite() {
+            self.fast[part as usize] += value;
+            self.slow[part as usize] += value;
+        }
+    }
+
+    /// Ages the sums by this long.
+    pub fn decay(&mut self, elapsed: Duration) {
+        if elapsed.is_zero() {
+            return;
+        }
+        for scale in TimeScale::ALL {
+            let left = scale.left_after(elapsed);
+            self.of_mut(*scale).iter_mut().for_each(|sum| *sum *= left);
+        }
+    }
+
+    /// Adds other sums, as of the same moment.
+    pub fn add(&mut self, other: &Self) {
+        for scale in TimeScale::ALL {
+            for (sum, more) in self.of_mut(*scale).iter_mut().zip(other.of(*scale)) {
+                *sum += more;
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a request used, in parts that do not overlap, so that each can be counted and priced alone.
+
+/// Tokens of one request. The parts are disjoint but for `reasoning`, which is within `output`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Prompt tokens that came from no cache.
+    pub input: u64,
+    /// Prompt tokens that a cache held.
+    pub cache_read: u64,
+    /// Prompt tokens that were written to a cache.
+    pub cache_write: u64,
+    /// Tokens of the answer, reasoning included.
+    pub output: u64,
+    /// Tokens of reasoning, for show: they are within `output`.
+    pub reasoning: u64,
+    /// Tokens of audio in the prompt.
+    pub audio_in: u64,
+    /// Tokens of audio in the answer.
+    pub audio_out: u64,
+    /// Images that were made.
+    pub images: u64,
+}
+
+impl Usage {
+    /// All tokens of the prompt.
+    pub fn prompt(&self) -> u64 {
+        self.input
+            .saturating_add(self.cache_read)
+            .saturating_add(self.cache_write)
+            .saturating_add(self.audio_in)
+    }
+
+    /// All tokens of the answer.
+    pub fn completion(&self) -> u64 {
+        self.output.saturating_add(self.audio_out)
+    }
+}

@@ -105,6 +105,8 @@ fn alias_resource(
         lineup: lineup.compiled,
         fallback: options.fallback,
         timeouts: options.timeouts,
+        affinity: routing::snapshot::CompiledAffinity::None,
+        guardrails: routing::snapshot::CompiledGuardrails::default(),
     };
     Some(value(version, compiled))
 }

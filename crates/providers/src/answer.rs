@@ -5,10 +5,10 @@ use http::StatusCode;
 use routing::{Endpoint, OutcomeClass, ProviderKind, outcome::Fault};
 
 use crate::{
+    Usage,
     failure::{Failure, classify_value},
     json::{JsonError, Kind, Reader, Span},
     openai::{Finish, finish_of, usage},
-    usage::Usage,
 };
 
 /// What an answer is, beside its bytes, which are passed on as they came.

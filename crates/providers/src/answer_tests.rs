@@ -108,6 +108,7 @@ fn usage_is_made_disjoint() {
         reasoning: 20,
         audio_in: 10,
         audio_out: 8,
+        images: 0,
     };
     assert_eq!(whole, Some(want));
     assert_eq!((want.prompt(), want.completion()), (100, 50));

@@ -23,7 +23,6 @@ mod sign;
 mod sse;
 mod stream;
 pub mod target;
-mod usage;
 
 pub use answer::{Answer, judge_answer};
 pub use body::{BodyError, Cap, RequestBody, StreamOptions};
@@ -31,5 +30,5 @@ pub use edit::{MAX_EDITS, Rewrite, Rewritten, json_string, rewrite};
 pub use failure::{Failure, classify};
 pub use json::{JsonError, MAX_DEPTH, Span};
 pub use reshape::{collect, is_event_stream};
+pub use routing::Usage;
 pub use stream::{End, Event, Judgement, MAX_EVENT, MAX_JSON, Stream, StreamError};
-pub use usage::Usage;

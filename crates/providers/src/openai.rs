@@ -10,10 +10,9 @@ use routing::{
 };
 
 use crate::{
-    context,
+    Usage, context,
     json::{JsonError, Kind, Reader},
     sign::Sign,
-    usage::Usage,
 };
 
 /// Codes and types that decide whatever the status is.
@@ -272,5 +271,6 @@ pub(crate) fn usage(r: &mut Reader<'_>) -> Result<Option<Usage>, JsonError> {
         reasoning: raw.reasoning,
         audio_in: raw.audio_in,
         audio_out: raw.audio_out,
+        images: 0,
     }))
 }

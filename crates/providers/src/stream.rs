@@ -16,12 +16,12 @@ use routing::{Endpoint, ProviderKind};
 use serde_json::Value;
 
 use crate::{
+    Usage,
     answer::{Seen, classify_span, judge_answer, provider_gave_up},
     failure::{Failure, classify_value},
     openai::Finish,
     reshape,
     sse::{Fields, Splitter, fields},
-    usage::Usage,
 };
 
 /// The longest event.

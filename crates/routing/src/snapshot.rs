@@ -130,10 +130,10 @@ pub struct CompiledAlias {
     /// How long each part may take.
     pub timeouts: CompiledTimeouts,
     /// What requests of one session have in common, so that they go to the same target.
-    #[serde(default, skip_serializing_if = "CompiledAffinity::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub affinity: CompiledAffinity,
     /// What a candidate must be, whatever the strategy.
-    #[serde(default, skip_serializing_if = "CompiledGuardrails::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub guardrails: CompiledGuardrails,
 }
 
@@ -149,13 +149,6 @@ pub enum CompiledAffinity {
     PromptPrefix,
 }
 
-impl CompiledAffinity {
-    /// Whether every request stands alone.
-    pub fn is_none(&self) -> bool {
-        *self == Self::None
-    }
-}
-
 /// What a candidate must be, whatever the strategy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -167,16 +160,11 @@ pub struct CompiledGuardrails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price_output: Option<PerMillion>,
     /// What it must be capable of, whether the request needs it or not.
-    #[serde(default, skip_serializing_if = "CapabilitySet::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub require_capabilities: CapabilitySet,
 }
 
 impl CompiledGuardrails {
-    /// Whether anything will do.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Whether a price of tokens is above a ceiling for a prompt of so many tokens; an unknown one
     /// is, where there is a ceiling.
     pub fn price_above(&self, price: Option<&Price>, prompt_tokens: u64) -> bool {
@@ -208,7 +196,7 @@ pub struct CompiledCandidate {
 pub struct CompiledLineup {
     /// Its place among the alias's lineups, each before those that it nests; 0 is the outermost.
     /// Its live state is found by it.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ix: u16,
     /// What orders the entries of a tier.
     pub strategy: StrategySpec,
@@ -216,10 +204,9 @@ pub struct CompiledLineup {
     pub tiers: Vec<Vec<CompiledEntry>>,
 }
 
-/// Whether it is the outermost lineup, which goes without saying.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_zero(ix: &u16) -> bool {
-    *ix == 0
+/// Whether it is what its absence means.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One item of `targets`.

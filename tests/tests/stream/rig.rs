@@ -67,7 +67,7 @@ impl World {
             export: Exported::Same,
             created: 1,
             candidates: Vec::new(),
-            lineup: CompiledLineup { strategy, tiers: Vec::new() },
+            lineup: CompiledLineup { ix: 0, strategy, tiers: Vec::new() },
             fallback: CompiledFallback {
                 max_attempts: 3,
                 retries: None,
@@ -79,6 +79,8 @@ impl World {
                 attempt_ms: None,
                 stream_idle_ms: 1000,
             },
+            affinity: routing::snapshot::CompiledAffinity::None,
+            guardrails: routing::snapshot::CompiledGuardrails::default(),
         };
         self.aliases.insert(name.to_owned(), value(version, alias));
     }
@@ -106,9 +108,13 @@ impl World {
                 context_window: None,
                 max_output_tokens: None,
                 capabilities: [Capability::Chat].into_iter().collect(),
+                price: None,
             }],
             ejection: routing::snapshot::CompiledEjection::default(),
             cordoned: false,
+            quotas: Vec::new(),
+            max_in_flight: None,
+            probe: None,
         };
         self.targets.insert(name.to_owned(), value(version, target));
     }

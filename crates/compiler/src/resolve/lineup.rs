@@ -93,11 +93,13 @@ impl Lineup {
                 });
             }
         }
-        let compiled = CompiledLineup {
+        let mut compiled = CompiledLineup {
+            ix: 0,
             strategy: spec.strategy.clone(),
             tiers: tiers.into_values().collect(),
         };
         builder.check()?;
+        number(&mut compiled, &mut 0);
         let nothing_found = nothing_found(&compiled, &states);
         let Builder { pool, depth, places, .. } = builder;
         let candidates = pool.candidates;
@@ -308,6 +310,18 @@ fn why_empty(
     Some(Problem { keeps: nested.nothing_found.is_some(), ..problem })
 }
 
+/// Numbers the lineup and those that it nests, each before its own.
+fn number(lineup: &mut CompiledLineup, next: &mut u16) {
+    lineup.ix = *next;
+    // There are fewer than there are places.
+    *next = next.saturating_add(1);
+    for entry in lineup.tiers.iter_mut().flatten() {
+        if let Members::Alias { lineup, .. } = &mut entry.members {
+            number(lineup, next);
+        }
+    }
+}
+
 /// The lineup over the outer alias's candidates.
 fn remap(lineup: &CompiledLineup, map: &[CandidateIx]) -> CompiledLineup {
     let member = |members: &Members| match members {
@@ -324,5 +338,5 @@ fn remap(lineup: &CompiledLineup, map: &[CandidateIx]) -> CompiledLineup {
         members: member(&entry.members),
     };
     let tiers = lineup.tiers.iter().map(|tier| tier.iter().map(entry).collect()).collect();
-    CompiledLineup { strategy: lineup.strategy.clone(), tiers }
+    CompiledLineup { ix: lineup.ix, strategy: lineup.strategy.clone(), tiers }
 }

@@ -118,6 +118,9 @@ impl<'a> ResolvedTarget<'a> {
                 models,
                 ejection,
                 cordoned,
+                quotas: Vec::new(),
+                max_in_flight: None,
+                probe: None,
             }),
             (Some(fault), _) => Err(fault.clone()),
             // An endpoint that is none is a problem of the spec, and so a fault already.
@@ -183,6 +186,7 @@ fn models(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<CompiledMod
                 Some(named) => named.iter().copied().collect(),
                 None => routing::CapabilitySet::unstated(),
             },
+            price: None,
         });
     }
     out

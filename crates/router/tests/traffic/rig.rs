@@ -17,9 +17,9 @@ use routing::{
     StrategyKind, StrategySpec,
     outcome::Fault,
     snapshot::{
-        CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEjection, CompiledEndpoint,
-        CompiledEntry, CompiledFallback, CompiledLineup, CompiledModel, CompiledTarget,
-        CompiledTimeouts, Exported, Members, Resource, Visibility,
+        CompiledAffinity, CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEjection,
+        CompiledEndpoint, CompiledEntry, CompiledFallback, CompiledGuardrails, CompiledLineup,
+        CompiledModel, CompiledTarget, CompiledTimeouts, Exported, Members, Resource, Visibility,
     },
 };
 use secrecy::SecretString;
@@ -115,9 +115,13 @@ pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
             context_window: None,
             max_output_tokens: None,
             capabilities: CapabilitySet::unstated(),
+            price: None,
         }],
         ejection: CompiledEjection::default(),
         cordoned: false,
+        quotas: vec![],
+        max_in_flight: None,
+        probe: None,
     }
 }
 
@@ -140,6 +144,7 @@ pub(crate) fn alias(name: &str, targets: usize) -> CompiledAlias {
         created: 7,
         candidates: (0..targets).map(candidate).collect(),
         lineup: CompiledLineup {
+            ix: 0,
             strategy: StrategySpec::of(StrategyKind::Priority),
             tiers: vec![(0..targets).map(entry).collect()],
         },
@@ -154,6 +159,8 @@ pub(crate) fn alias(name: &str, targets: usize) -> CompiledAlias {
             attempt_ms: None,
             stream_idle_ms: 60_000,
         },
+        affinity: CompiledAffinity::None,
+        guardrails: CompiledGuardrails::default(),
     }
 }
 

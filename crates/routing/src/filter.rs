@@ -24,6 +24,12 @@ pub enum FilterReason {
     CredentialMissing,
     /// The model lacks it.
     Capability(Capability),
+    /// The model lacks what the alias's guardrails require of every one.
+    Guardrail(Capability),
+    /// The model's price is above the alias's ceiling.
+    AbovePriceCeiling,
+    /// The alias has a price ceiling, and the model's price is not known.
+    PriceUnknown,
     /// The caller's `x-moniker-providers` leaves it out.
     NotAsked,
     /// Not even half of the estimated prompt fits the context window.
@@ -54,6 +60,15 @@ impl fmt::Display for FilterReason {
             Self::Cordoned => f.write_str("the target is cordoned"),
             Self::CredentialMissing => f.write_str("the target's credential is missing"),
             Self::Capability(capability) => write!(f, "the model lacks {capability}"),
+            Self::Guardrail(capability) => {
+                write!(f, "the alias's guardrails require {capability}, which the model lacks")
+            }
+            Self::AbovePriceCeiling => {
+                f.write_str("its price is above the ceiling of the alias's guardrails")
+            }
+            Self::PriceUnknown => f.write_str(
+                "its price is not known, and the alias's guardrails have a price ceiling",
+            ),
             Self::NotAsked => f.write_str("x-moniker-providers leaves it out"),
             Self::ContextWindow => f.write_str("the prompt does not fit its context window"),
             Self::OtherEmbeddingModel => f.write_str("embeddings of different models do not mix"),
@@ -116,15 +131,25 @@ pub fn reason(
     if !candidate.credential {
         return Some(FilterReason::CredentialMissing);
     }
-    if !facts.admits(&target.id) {
-        return Some(FilterReason::NotAsked);
-    }
     let mut needs: CapabilitySet = facts.needs.with(facts.endpoint.capability());
     if facts.stream {
         needs = needs.with(Capability::Streaming);
     }
     if let Some(missing) = needs.minus(model.capabilities).iter().next() {
         return Some(FilterReason::Capability(missing));
+    }
+    let guardrails = &alias.guardrails;
+    if let Some(missing) = guardrails.require_capabilities.minus(model.capabilities).iter().next() {
+        return Some(FilterReason::Guardrail(missing));
+    }
+    if guardrails.price_above(model.price.as_ref(), facts.prompt_tokens) {
+        return Some(match model.price {
+            Some(_) => FilterReason::AbovePriceCeiling,
+            None => FilterReason::PriceUnknown,
+        });
+    }
+    if !facts.admits(&target.id) {
+        return Some(FilterReason::NotAsked);
     }
     if facts.endpoint == Endpoint::Embeddings
         && alias.candidates.first().is_some_and(|first| {

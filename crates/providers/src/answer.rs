@@ -6,6 +6,7 @@ use routing::{Endpoint, OutcomeClass, ProviderKind, outcome::Fault};
 
 use crate::{
     Usage,
+    amount::{self, Amount},
     failure::{Failure, classify_value},
     json::{JsonError, Kind, Reader, Span},
     openai::{Finish, finish_of, usage},
@@ -16,6 +17,8 @@ use crate::{
 pub struct Answer {
     /// What it used, where it says so.
     pub usage: Option<Usage>,
+    /// How much it holds.
+    pub amount: Amount,
     /// A filter ended it before any content: Moderation, where the alias falls back on that.
     pub filtered: bool,
 }
@@ -47,7 +50,7 @@ fn read(provider: ProviderKind, endpoint: Endpoint, body: &[u8]) -> Result<Answe
     }
     if endpoint == Endpoint::Embeddings {
         return if seen.embeddings > 0 && !seen.empty_embedding {
-            Ok(Answer { usage: seen.usage, filtered: false })
+            Ok(Answer { usage: seen.usage, amount: seen.amount, filtered: false })
         } else {
             Err(Failure::invalid("The provider's answer holds no embedding."))
         };
@@ -61,6 +64,7 @@ fn read(provider: ProviderKind, endpoint: Endpoint, body: &[u8]) -> Result<Answe
     match (seen.content, seen.finish) {
         (true, _) | (false, Finish::Answer | Finish::Filter) => Ok(Answer {
             usage: seen.usage,
+            amount: seen.amount,
             filtered: !seen.content && seen.finish == Finish::Filter,
         }),
         (false, _) => Err(Failure::invalid(
@@ -86,15 +90,23 @@ pub(crate) fn provider_gave_up() -> Failure {
 
 /// What stands in an answer, or in one event of a stream.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, of no order to make states of"
+)]
 pub(crate) struct Seen {
     /// An object that holds an error.
     pub(crate) error: Option<Span>,
     pub(crate) usage: Option<Usage>,
+    /// Whether usage is there, be it one that counts nothing.
+    pub(crate) states_usage: bool,
     /// How many choices, and whether `choices` is there at all.
     pub(crate) choices: usize,
     pub(crate) has_choices: bool,
     /// Whether any choice has content.
     pub(crate) content: bool,
+    /// How much content all choices have.
+    pub(crate) amount: Amount,
     /// The worst finish of any choice: an error, else the one that says most.
     pub(crate) finish: Finish,
     /// One bit per index of a choice: seen, and finished.
@@ -162,22 +174,13 @@ impl Seen {
                     self.error = Some(whole);
                 }
             }
-            "usage" => {
-                if let Some(found) = usage(r)? {
-                    self.usage = Some(found);
-                }
-            }
+            "usage" => self.usage(r)?,
             "x_groq" if r.peek()? == Kind::Object => {
-                r.object(|r, key| {
-                    if key.is("usage")
-                        && let Some(found) = usage(r)?
-                    {
-                        self.usage = Some(found);
-                    } else if !key.is("usage") {
-                        r.skip()?;
-                    }
-                    Ok::<(), JsonError>(())
-                })?;
+                r.object(
+                    |r, key| {
+                        if key.is("usage") { self.usage(r) } else { r.skip().map(drop) }
+                    },
+                )?;
             }
             "choices" if r.peek()? == Kind::Array => {
                 self.has_choices = true;
@@ -188,6 +191,12 @@ impl Seen {
             }
             _ => drop(r.skip()?),
         }
+        Ok(())
+    }
+
+    fn usage(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
+        self.states_usage |= r.peek()? == Kind::Object;
+        self.usage = usage(r)?.or(self.usage);
         Ok(())
     }
 
@@ -217,6 +226,7 @@ impl Seen {
         let mut index = ordinal as u64;
         let mut finish = Finish::None;
         let mut content = false;
+        let mut amount = Amount::default();
         r.object(|r, key| {
             match key.raw() {
                 "index" => index = r.maybe_u64()?.unwrap_or(index),
@@ -227,11 +237,11 @@ impl Seen {
                 }
                 "delta" | "message" if r.peek()? == Kind::Object => {
                     r.object(|r, key| {
-                        content |= said(r, key.raw())?;
+                        content |= said(r, key.raw(), &mut amount)?;
                         Ok::<(), JsonError>(())
                     })?;
                 }
-                "text" => content |= r.filled()?,
+                "text" => content |= add(r, &mut amount)?,
                 "error" if r.peek()? == Kind::Object => {
                     let span = r.skip()?;
                     if span.len() > 2 {
@@ -249,6 +259,7 @@ impl Seen {
             self.closed |= bit;
         }
         self.content |= content;
+        self.amount.add(amount);
         self.finish = match (self.finish, finish) {
             (Finish::Error, _) | (_, Finish::Error) => Finish::Error,
             (Finish::Answer, _) | (_, Finish::Answer) => Finish::Answer,
@@ -260,32 +271,47 @@ impl Seen {
 }
 
 /// Whether a member of a message or delta is content: text, refusal, reasoning, the name or
-/// arguments of a tool, audio, images.
-fn said(r: &mut Reader<'_>, key: &str) -> Result<bool, JsonError> {
+/// arguments of a tool, audio, images. How much it is is added to `amount`.
+fn said(r: &mut Reader<'_>, key: &str, amount: &mut Amount) -> Result<bool, JsonError> {
     match key {
-        "content" | "refusal" | "reasoning" | "reasoning_content" | "reasoning_details"
-        | "thinking" | "images" | "audio" => r.filled(),
+        "content" | "refusal" | "reasoning" | "reasoning_content" | "thinking" => add(r, amount),
+        // Mostly the reasoning that stands beside it once more.
+        "reasoning_details" => r.filled(),
+        "images" | "audio" => {
+            let (filled, mut more) = amount::said(r)?;
+            // How many tokens the data is cannot be told from its bytes: each piece counts one.
+            more.other_tokens += u64::from(filled && more.is_nothing());
+            amount.add(more);
+            Ok(filled)
+        }
         "tool_calls" if r.peek()? == Kind::Array => {
             let mut found = false;
             r.array(|r| {
-                found |= call(r)?;
+                found |= call(r, amount)?;
                 Ok::<(), JsonError>(())
             })?;
             Ok(found)
         }
-        "function_call" => called(r),
+        "function_call" => called(r, amount),
         _ => r.skip().map(|_| false),
     }
 }
 
-fn call(r: &mut Reader<'_>) -> Result<bool, JsonError> {
+/// Whether a value is something; its text is added.
+fn add(r: &mut Reader<'_>, amount: &mut Amount) -> Result<bool, JsonError> {
+    let (filled, more) = amount::said(r)?;
+    amount.add(more);
+    Ok(filled)
+}
+
+fn call(r: &mut Reader<'_>, amount: &mut Amount) -> Result<bool, JsonError> {
     if r.peek()? != Kind::Object {
         return r.skip().map(|_| false);
     }
     let mut found = false;
     r.object(|r, key| {
         found |= match key.raw() {
-            "function" | "custom" => called(r)?,
+            "function" | "custom" => called(r, amount)?,
             _ => r.skip().map(|_| false)?,
         };
         Ok::<(), JsonError>(())
@@ -293,14 +319,14 @@ fn call(r: &mut Reader<'_>) -> Result<bool, JsonError> {
     Ok(found)
 }
 
-fn called(r: &mut Reader<'_>) -> Result<bool, JsonError> {
+fn called(r: &mut Reader<'_>, amount: &mut Amount) -> Result<bool, JsonError> {
     if r.peek()? != Kind::Object {
         return r.skip().map(|_| false);
     }
     let mut found = false;
     r.object(|r, key| {
         found |= match key.raw() {
-            "name" | "arguments" | "input" => r.filled()?,
+            "name" | "arguments" | "input" => add(r, amount)?,
             _ => r.skip().map(|_| false)?,
         };
         Ok::<(), JsonError>(())

@@ -123,5 +123,29 @@ fn usage_is_made_disjoint() {
     assert_eq!(groq.map(|u| (u.input, u.output)), Some((3, 4)));
     assert_eq!(used(r#""usage":null"#), None);
     let odd = used(r#""usage":{"prompt_tokens":"3","prompt_tokens_details":null}"#);
-    assert_eq!(odd, Some(Usage::default()));
+    assert_eq!(odd, None);
+}
+
+#[test]
+fn what_an_answer_holds_is_measured() {
+    let amount = |body: &str| judge(CHAT, body).unwrap().amount;
+    let body = r#"{"choices":[
+        {"message":{"content":"four","reasoning":"and more","reasoning_details":[{"text":"and more"}],
+          "tool_calls":[{"id":"call_1","function":{"name":"get","arguments":"{\"a\":1}"}}]},
+         "finish_reason":"stop"},
+        {"message":{"content":[{"type":"text","text":"x"}]},"finish_reason":"stop"}]}"#;
+    // Escapes count as the bytes that they are written with.
+    assert_eq!(amount(body), Amount { text_bytes: 4 + 8 + 3 + 9 + 1, other_tokens: 0 });
+    let audio = r#"{"choices":[{"message":{"audio":{"data":"AAAA","id":"a"}}}]}"#;
+    assert_eq!(amount(audio), Amount { text_bytes: 0, other_tokens: 1 });
+}
+
+#[test]
+fn usage_that_counts_nothing_is_none() {
+    let used = |usage: &str| {
+        let body = format!(r#"{{"data":[{{"embedding":[1]}}],"usage":{usage}}}"#);
+        judge(Endpoint::Embeddings, &body).unwrap().usage
+    };
+    assert_eq!(used(r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#), None);
+    assert_eq!(used(r#"{"total_tokens":7}"#).map(|u| u.prompt()), Some(7));
 }

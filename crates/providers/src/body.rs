@@ -6,16 +6,10 @@ use std::borrow::Cow;
 
 use routing::{Capability, CapabilitySet, Endpoint};
 
-use crate::json::{JsonError, Kind, Reader, Span, Text};
-
-/// Tokens that an image counts.
-const IMAGE_TOKENS: u64 = 1_000;
-/// Tokens that a clip of audio counts.
-const AUDIO_TOKENS: u64 = 1_000;
-/// Bytes of base64 that count as a page of a document, and the tokens of a page.
-const PAGE: (u64, u64) = (64 * 1024, 1_500);
-/// Bytes of text that count as a token.
-const BYTES_PER_TOKEN: u64 = 4;
+use crate::{
+    amount::{AUDIO_TOKENS, Amount, BYTES_PER_TOKEN, IMAGE_TOKENS},
+    json::{JsonError, Kind, Reader, Span, Text},
+};
 
 /// Why a body is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,10 +109,12 @@ pub struct RequestBody {
     pub reasoning: bool,
     /// How many answers are asked for.
     pub choices: u64,
-    /// Bytes of text in the prompt, tools and schema; base64 data is not among them.
-    pub text_bytes: u64,
-    /// Tokens of the prompt that are no text: images, audio, pages, token ids.
-    pub other_tokens: u64,
+    /// How much the prompt holds, tools and schema included.
+    pub prompt: Amount,
+    /// Where stands what the prompt begins with: what is before the first message of the user
+    /// (system and developer messages), the tools, and that message, as far as they are there.
+    /// Requests of one conversation have it in common.
+    pub opening: [Option<Span>; 3],
 }
 
 impl RequestBody {
@@ -147,9 +143,9 @@ impl RequestBody {
             .unwrap_or_default()
     }
 
-    /// The estimated tokens of the prompt.
+    /// The estimated tokens of the prompt, where nothing is known of the caller's texts.
     pub fn prompt_tokens(&self) -> u64 {
-        self.text_bytes.div_ceil(BYTES_PER_TOKEN) + self.other_tokens
+        self.prompt.tokens(BYTES_PER_TOKEN)
     }
 
     /// The caller's own cap on output tokens: the smallest of those that are there.
@@ -197,8 +193,8 @@ impl Scan {
             needs: CapabilitySet::default().with(endpoint.capability()),
             reasoning: false,
             choices: 1,
-            text_bytes: 0,
-            other_tokens: 0,
+            prompt: Amount::default(),
+            opening: [None; 3],
         };
         Self { seen: 0, model: None, streams: endpoint != Endpoint::Embeddings, body }
     }
@@ -240,14 +236,20 @@ impl Scan {
                     r.skip()?;
                 }
             }
-            "messages" => self.list(r, Self::message)?,
-            "prompt" | "input" => self.text(r)?,
+            "messages" => self.messages(r)?,
+            "prompt" | "input" => {
+                r.peek()?;
+                let start = r.at();
+                self.text(r)?;
+                self.body.opening[2] = Some(Span { start, end: r.at() });
+            }
             "tools" | "functions" => {
                 let span = r.skip()?;
                 // Anything longer than brackets with space between is a list of something.
                 if span.len() > 4 {
                     self.need(Capability::Tools);
-                    self.body.text_bytes += span.len() as u64;
+                    self.body.prompt.text_bytes += span.len() as u64;
+                    self.body.opening[1] = Some(span);
                 }
             }
             "response_format" => {
@@ -265,7 +267,7 @@ impl Scan {
                 };
                 if schema {
                     self.need(Capability::JsonSchema);
-                    self.body.text_bytes += span.len() as u64;
+                    self.body.prompt.text_bytes += span.len() as u64;
                 }
             }
             "reasoning_effort" => {
@@ -306,18 +308,46 @@ impl Scan {
         }
     }
 
-    fn message(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
-        if r.peek()? != Kind::Object {
-            return r.skip().map(drop);
-        }
-        r.object(|r, key| {
-            if key.is("content") && r.peek()? == Kind::Array {
-                self.list(r, Self::part)
-            } else {
-                self.text(r)
+    fn messages(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
+        let mut before: Option<Span> = None;
+        let mut first = None;
+        self.list(r, |scan, r| {
+            let (span, user) = scan.message(r)?;
+            if first.is_none() {
+                if user {
+                    first = Some(span);
+                } else {
+                    before = Some(Span { start: before.map_or(span.start, |b| b.start), ..span });
+                }
             }
-        })
-        .map(drop)
+            Ok(())
+        })?;
+        self.body.opening[0] = before;
+        self.body.opening[2] = first;
+        Ok(())
+    }
+
+    /// Reads a message; says where it stands, and whether it is the user's.
+    fn message(&mut self, r: &mut Reader<'_>) -> Result<(Span, bool), JsonError> {
+        if r.peek()? != Kind::Object {
+            return r.skip().map(|span| (span, false));
+        }
+        let mut user = false;
+        let span = r.object(|r, key| {
+            let kind = r.peek()?;
+            // Images are what a model made, sent back to it.
+            if kind == Kind::Array && (key.is("content") || key.is("images")) {
+                return self.list(r, Self::part);
+            }
+            if kind == Kind::String && key.is("role") {
+                let role = r.string()?;
+                user = role.is("user");
+                self.body.prompt.text_bytes += role.len() as u64;
+                return Ok(());
+            }
+            self.text(r)
+        })?;
+        Ok((span, user))
     }
 
     fn part(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
@@ -327,18 +357,18 @@ impl Scan {
         r.object(|r, key| match key.raw() {
             "image_url" | "video_url" => {
                 self.need(Capability::Vision);
-                self.body.other_tokens += IMAGE_TOKENS;
+                self.body.prompt.other_tokens += IMAGE_TOKENS;
                 r.skip().map(drop)
             }
             "input_audio" => {
                 self.need(Capability::Audio);
-                self.body.other_tokens += AUDIO_TOKENS;
+                self.body.prompt.other_tokens += AUDIO_TOKENS;
                 r.skip().map(drop)
             }
             "file" => {
                 self.need(Capability::Documents);
-                let pages = (r.skip()?.len() as u64).div_ceil(PAGE.0);
-                self.body.other_tokens += pages * PAGE.1;
+                let bytes = r.skip()?.len() as u64;
+                self.body.prompt.add_document(bytes);
                 Ok(())
             }
             _ => self.text(r),
@@ -352,11 +382,11 @@ impl Scan {
             Kind::Object => r.object(|r, _| self.text(r)).map(drop),
             Kind::Array => r.array(|r| self.text(r)).map(drop),
             Kind::String => {
-                self.body.text_bytes += r.string()?.len() as u64;
+                self.body.prompt.add_string(r.string()?.raw());
                 Ok(())
             }
             Kind::Number => {
-                self.body.other_tokens += 1;
+                self.body.prompt.other_tokens += 1;
                 r.number().map(drop)
             }
             Kind::Bool | Kind::Null => r.literal().map(drop),

@@ -178,3 +178,48 @@ fn a_kilobyte_is_read_quickly() {
     }
     println!("{} bytes: {:?}", body.len(), start.elapsed() / rounds);
 }
+
+#[test]
+fn base64_counts_by_what_it_is_and_not_by_its_bytes() {
+    let data = "A".repeat(1 << 20);
+    let image = format!("data:image/png;base64,{data}");
+    for (part, want) in [
+        (format!(r#"{{"type":"image_url","image_url":{{"url":"{image}"}}}}"#), 1_000..1_100),
+        (format!(r#"{{"type":"input_audio","input_audio":{{"data":"{data}"}}}}"#), 1_000..1_100),
+        // 16 pages of 64 KiB, and a bit.
+        (format!(r#"{{"type":"file","file":{{"file_data":"{data}"}}}}"#), 25_000..26_000),
+        (format!(r#"{{"type":"text","text":"{image}"}}"#), 1_000..1_100),
+    ] {
+        let body = format!(r#"{{"model":"a","messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        let tokens = chat(&body).prompt_tokens();
+        assert!(want.contains(&tokens), "{tokens}: {}", &part[..30]);
+    }
+    let back = format!(
+        r#"{{"model":"a","messages":[{{"role":"assistant","content":"here","images":[{{"type":"image_url","image_url":{{"url":"{image}"}}}}]}}]}}"#
+    );
+    assert!(chat(&back).prompt_tokens() < 1_100);
+    let input = format!(r#"{{"model":"a","input":["{image}","text"]}}"#);
+    let read = RequestBody::read(Endpoint::Embeddings, input.as_bytes()).unwrap();
+    assert_eq!(read.prompt, Amount { text_bytes: 4, other_tokens: 1_000 });
+}
+
+#[test]
+fn the_opening_is_what_turns_of_one_conversation_share() {
+    let opening = |body: &str| {
+        let read = chat(body);
+        read.opening.map(|span| span.map(|s| body[s.start..s.end].to_owned()))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let system = r#"{"role":"system","content":"s"}, {"role":"developer","content":"d"}"#;
+    let user = r#"{"role":"user","content":[{"type":"text","text":"first"}]}"#;
+    let tools = r#"[{"type":"function"}]"#;
+    let later = r#"{"role":"assistant","content":"x"},{"role":"user","content":"second"}"#;
+    let first = format!(r#"{{"model":"a","messages":[{system} ,{user}],"tools":{tools}}}"#);
+    let second =
+        format!(r#"{{"tools": {tools},"model":"a","messages":[{system} ,{user},{later}]}}"#);
+    assert_eq!(opening(&first), [text(system), text(tools), text(user)]);
+    assert_eq!(opening(&second), opening(&first));
+    assert_eq!(opening(r#"{"model":"a","messages":[]}"#), [None, None, None]);
+    let read = RequestBody::read(Endpoint::Completions, br#"{"model":"a","prompt": "say"}"#);
+    assert_eq!(read.unwrap().opening[2], Some(Span { start: 23, end: 28 }));
+}

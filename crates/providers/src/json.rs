@@ -139,6 +139,11 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// The offset of the next byte.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     /// What the next value is.
     pub(crate) fn peek(&mut self) -> Read<Kind> {
         self.space();

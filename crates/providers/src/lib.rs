@@ -8,6 +8,7 @@
 //! Every dialect is one file, and is chosen by an exhaustive match over
 //! [`ProviderKind`](routing::ProviderKind): a new kind does not compile until it has one.
 
+mod amount;
 mod answer;
 mod body;
 mod context;
@@ -24,6 +25,7 @@ mod sse;
 mod stream;
 pub mod target;
 
+pub use amount::{Amount, BYTES_PER_TOKEN};
 pub use answer::{Answer, judge_answer};
 pub use body::{BodyError, Cap, RequestBody, StreamOptions};
 pub use edit::{MAX_EDITS, Rewrite, Rewritten, json_string, rewrite};

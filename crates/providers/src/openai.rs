@@ -211,7 +211,8 @@ pub(crate) fn finish_of(reason: &str) -> Finish {
     }
 }
 
-/// Reads a `usage` object into disjoint parts; null and what is no object is `None`.
+/// Reads a `usage` object into disjoint parts; null, what is no object and one that counts nothing
+/// (servers that fill it in later send zeros until then) is `None`.
 pub(crate) fn usage(r: &mut Reader<'_>) -> Result<Option<Usage>, JsonError> {
     #[derive(Default)]
     struct Raw {
@@ -258,6 +259,13 @@ pub(crate) fn usage(r: &mut Reader<'_>) -> Result<Option<Usage>, JsonError> {
         *slot = r.maybe_u64()?.unwrap_or_default();
         Ok(())
     })?;
+    if raw.prompt == 0 && raw.completion == 0 {
+        if raw.total == 0 {
+            return Ok(None);
+        }
+        // Some embeddings servers state the total alone.
+        raw.prompt = raw.total;
+    }
     let beside = raw.reasoning > 0
         && raw.total == raw.prompt.saturating_add(raw.completion).saturating_add(raw.reasoning);
     // Some servers leave reasoning out of the completion, and only the total shows it.

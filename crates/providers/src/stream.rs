@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     Usage,
+    amount::Amount,
     answer::{Seen, classify_span, judge_answer, provider_gave_up},
     failure::{Failure, classify_value},
     openai::Finish,
@@ -110,6 +111,9 @@ pub struct Stream {
     /// Events that were made, not received.
     made: VecDeque<Event>,
     usage: Option<Usage>,
+    amount: Amount,
+    /// Events with content.
+    deltas: u64,
     content: bool,
     finish: Finish,
     /// A bit per choice: seen, and finished.
@@ -128,6 +132,8 @@ impl Stream {
             mode: Mode::Undecided(BytesMut::new()),
             made: VecDeque::new(),
             usage: None,
+            amount: Amount::default(),
+            deltas: 0,
             content: false,
             finish: Finish::None,
             choices: (0, 0),
@@ -230,9 +236,20 @@ impl Stream {
         self.content
     }
 
-    /// The usage that was stated last.
+    /// The usage that was stated last: it is of all that was sent until then, so that a later one
+    /// takes the place of an earlier one.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// How much content was seen.
+    pub fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// How many events with content were seen.
+    pub fn deltas(&self) -> u64 {
+        self.deltas
     }
 
     /// Whether what was seen so far is a whole answer.
@@ -269,6 +286,8 @@ impl Stream {
         };
         self.usage = seen.usage.or(self.usage);
         self.content |= seen.content;
+        self.deltas += u64::from(seen.content);
+        self.amount.add(seen.amount);
         if let Some(error) = seen.error {
             return Judgement::Error(Box::new(classify_span(self.provider, data, error)));
         }
@@ -276,8 +295,7 @@ impl Stream {
             return Judgement::Error(Box::new(provider_gave_up()));
         }
         if seen.choices == 0 {
-            let usage_only = seen.usage.is_some();
-            return if usage_only { Judgement::Usage } else { Judgement::Lifecycle };
+            return if seen.states_usage { Judgement::Usage } else { Judgement::Lifecycle };
         }
         let (open, closed) = self.choices;
         self.choices = (open | seen.open, closed | seen.closed);

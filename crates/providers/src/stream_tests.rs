@@ -246,3 +246,36 @@ fn the_failure_of_an_error_is_the_providers() {
     assert_eq!(failure.class, OutcomeClass::Fault(Fault::Auth));
     assert_eq!(failure.message, "no key");
 }
+
+#[test]
+fn usage_counts_once_however_often_it_is_stated() {
+    let cumulative = |n: u32| {
+        format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"content":"hi"}}}}],"usage":{{"prompt_tokens":9,"completion_tokens":{n}}}}}"#
+        )
+    };
+    let zeros = r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
+    for (events, want) in [
+        (vec![cumulative(1), cumulative(2), STOP.into(), "[DONE]".into()], 2),
+        (vec![HI.into(), STOP.into(), USED.into(), USED.into(), "[DONE]".into()], 2),
+        // What is filled in later, or forgotten again, takes nothing back.
+        (vec![zeros.into(), HI.into(), STOP.into(), USED.into(), zeros.into()], 2),
+    ] {
+        let mut stream = Stream::new(COMPATIBLE, Endpoint::ChatCompletions, true);
+        let text = events.iter().fold(String::new(), |text, e| text + &format!("data: {e}\n\n"));
+        let events = read(&mut stream, &[Bytes::from(text)]);
+        assert_eq!(stream.usage().map(|u| u.output), Some(want));
+        for event in events {
+            assert_eq!(event.hidden, event.judgement == Judgement::Usage);
+        }
+    }
+}
+
+#[test]
+fn content_is_measured_for_streams_that_state_no_usage() {
+    let mut stream = Stream::new(COMPATIBLE, Endpoint::ChatCompletions, true);
+    let text = [ROLE, HI, HI].iter().fold(String::new(), |t, e| t + &format!("data: {e}\n\n"));
+    read(&mut stream, &[Bytes::from(text)]);
+    assert_eq!((stream.amount().text_bytes, stream.deltas()), (4, 2));
+    assert_eq!(stream.usage(), None);
+}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use api::rules::{self, Kind, Rule};
-use serde_json::Value;
+use routing::StrategyKind;
+use serde_json::{Value, json};
 
 /// A document, or a stored one and what is to replace it.
 #[derive(Debug)]
@@ -43,7 +44,9 @@ pub(crate) fn read() -> Vec<Documents> {
         }
     }
     let documents = rules::all().into_iter().map(|rule| {
-        let Some((kind, valid, invalid)) = found.remove(&rule.id) else {
+        let Some((kind, valid, invalid)) =
+            found.remove(&rule.id).or_else(|| of_strategy(&rule, &bases[rule.kind.name()]))
+        else {
             panic!("tests/corpus/cel has no documents for the rule {}", rule.id);
         };
         assert_eq!(kind, rule.kind, "{} stands in the other kind's file", rule.id);
@@ -52,6 +55,20 @@ pub(crate) fn read() -> Vec<Documents> {
     let documents = documents.collect();
     assert!(found.is_empty(), "there is no such rule: {:?}", found.keys());
     documents
+}
+
+/// The documents of a rule that says which strategy options belong to: they follow from the table
+/// of strategies as the rule does.
+fn of_strategy(rule: &Rule, base: &Value) -> Option<(Kind, Vec<Case>, Vec<Case>)> {
+    let options = rule.id.strip_prefix("strategy-")?;
+    let of = |kind: StrategyKind| {
+        let patch = json!({"spec": {"strategy": {"type": kind.name(), options: {}}}});
+        (rule.rule.ends_with(&format!("'{kind}'")), case(base, &patch))
+    };
+    let (valid, invalid): (Vec<_>, Vec<_>) =
+        StrategyKind::ALL.iter().copied().map(of).partition(|(own, _)| *own);
+    let cases = |list: Vec<(bool, Case)>| list.into_iter().map(|(_, case)| case).collect();
+    Some((rule.kind, cases(valid), cases(invalid)))
 }
 
 fn case(base: &Value, patch: &Value) -> Case {

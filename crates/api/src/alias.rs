@@ -2,7 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use routing::{StrategySpec, outcome::Fault, snapshot::Visibility};
+use routing::{
+    Capability, StrategySpec,
+    outcome::Fault,
+    price::{MAX_LENGTH, PATTERN as PRICE_PATTERN},
+    snapshot::Visibility,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +60,14 @@ pub struct ModelAliasSpec {
     /// How long each part of a request may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
+    /// What keeps the requests of a session at one target, so that its prompt cache stays warm.
+    /// Strategies that draw then draw by session; health goes before it. Default: nothing, but for
+    /// the header x-moniker-session, which always does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// What every candidate must be, whatever the strategy. Default: anything that works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Guardrails>,
 }
 
 /// An entry of a lineup: exactly one of `model` and `alias`.
@@ -124,6 +137,60 @@ pub struct Fallback {
     pub outcomes: Option<Vec<Fault>>,
 }
 
+/// What the requests of a session have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Affinity {
+    /// None: every request stands alone. Header: the value of `header`. PromptPrefix: how the
+    /// prompt begins (system, tools and the first message of the user, 4 KiB at most).
+    pub by: AffinityBy,
+    /// The header of `by: Header`, such as x-session-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    pub header: Option<String>,
+}
+
+/// What tells sessions apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AffinityBy {
+    /// Nothing: every request stands alone.
+    #[default]
+    None,
+    /// The value of a header.
+    Header,
+    /// How the prompt begins.
+    PromptPrefix,
+}
+
+/// What every candidate must be. Of an alias that another one nests, those of the outer one hold:
+/// the one that callers name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Guardrails {
+    /// The highest prices. A model whose price is not known counts as above them. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<MaxPrice>,
+    /// What each model must be capable of, even if a request does not need it. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub require_capabilities: Option<Vec<Capability>>,
+}
+
+/// The highest prices: at least one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MaxPrice {
+    /// Of a million tokens of the prompt, such as "5": a decimal in quotes. Of a long prompt the
+    /// model's price for such is compared. Default: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_LENGTH), regex(pattern = PRICE_PATTERN))]
+    pub input: Option<String>,
+    /// Of a million tokens of the answer, such as "20". Default: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_LENGTH), regex(pattern = PRICE_PATTERN))]
+    pub output: Option<String>,
+}
+
 /// How long each part of a request may take, such as 30s or 1m30s.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -163,7 +230,8 @@ pub struct ModelAliasStatus {
     /// What the lineup resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineups: Vec<LineupStatus>,
-    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready.
+    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready; warnings such as
+    /// PriceUnknown while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

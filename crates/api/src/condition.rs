@@ -53,6 +53,8 @@ vocabulary! {
         Reconciling = "It is not ready, and what is missing may still come.",
         Stalled = "It is not ready, and waiting does not mend it.",
         Shadowed = "Another alias of the same name serves in some namespaces.",
+        Healthy = "The provider takes the credential: there, as False, only while routers see that it does not.",
+        PriceUnknown = "The price of a candidate is needed and not known.",
         MixedEmbeddingModels = "Embeddings go to the first candidate's model alone.",
     }
 }
@@ -99,6 +101,9 @@ vocabulary! {
         NoUsableTarget(Waiting) = "No candidate is usable; permanent when every cause is.",
         Cordoned(Waiting) = "The ProviderTarget has spec.cordoned; only candidates of a lineup have this reason.",
         Shadowed(Warning) = "An alias of the namespace, or an older exported one, has the same model name.",
+        CredentialRejected(Warning) = "The provider refuses the credential, as routers see; Ready stays as it is.",
+        OutOfCredit(Warning) = "The provider says that the account has no credit left; Ready stays as it is.",
+        PriceUnknown(Warning) = "A candidate has no price: it is last under LowestPrice, and out where guardrails have a ceiling.",
         MixedEmbeddingModels(Warning) = "Entries name different embedding models, whose vectors do not mix.",
     }
 }

@@ -13,12 +13,19 @@ use crate::{
 };
 
 /// Lists whose items have an identity: their path and its key.
-const MAPS: &[(&[&str], &[&str])] =
-    &[(&["spec", "models"], &["name"]), (&["status", "conditions"], &["type"])];
+const MAPS: &[(&[&str], &[&str])] = &[
+    (&["spec", "models"], &["name"]),
+    (&["spec", "quotas"], &["name"]),
+    (&["status", "conditions"], &["type"]),
+];
 
 /// Lists that are sets.
-const SETS: &[&[&str]] =
-    &[&["spec", "models", "[]", "capabilities"], &["spec", "fallback", "outcomes"]];
+const SETS: &[&[&str]] = &[
+    &["spec", "models", "[]", "capabilities"],
+    &["spec", "quotas", "[]", "models"],
+    &["spec", "fallback", "outcomes"],
+    &["spec", "guardrails", "requireCapabilities"],
+];
 
 /// The CRD of a kind as a JSON value, with all its rules.
 pub fn crd(kind: Kind) -> Value {

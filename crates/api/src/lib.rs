@@ -7,11 +7,15 @@ pub mod common;
 pub mod condition;
 pub mod crd;
 pub mod duration;
+pub mod health;
+pub mod price;
+pub mod quota;
 pub mod rules;
 pub mod target;
 
 pub use alias::{ModelAlias, ModelAliasSpec, ModelAliasStatus};
 pub use condition::{Class, ConditionType, Reason};
+pub use health::HealthFault;
 pub use target::{ProviderTarget, ProviderTargetSpec, ProviderTargetStatus};
 
 /// The API group of every kind.

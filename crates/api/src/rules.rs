@@ -2,7 +2,7 @@
 //! run them, the reference lists them. What one object can decide is a rule here; what needs other
 //! objects is a condition.
 
-use routing::{ProviderKind, StrategyKind};
+use routing::{Endpoint, ProviderKind, StrategyKind};
 
 /// Which kind a rule belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ fn provider_target() -> Vec<Rule> {
     const SPEC: &[&str] = &["spec"];
     const ENDPOINT: &[&str] = &["spec", "endpoint"];
     const AUTH: &[&str] = &["spec", "auth"];
+    const PROBE: &[&str] = &["spec", "probe"];
     let rule = |id: &str, at, rule: &str, message: &str| Rule {
         id: id.to_owned(),
         kind: Kind::ProviderTarget,
@@ -95,6 +96,8 @@ fn provider_target() -> Vec<Rule> {
     let fixed: Vec<_> = ProviderKind::ALL.iter().filter(|p| p.default_url().is_some()).collect();
     let fixed = fixed.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
     let connection = spellings(CONNECTION_HEADERS);
+    let generations: Vec<_> = Endpoint::ALL.iter().map(|e| format!("'/{}'", e.path())).collect();
+    let generations = generations.join(", ");
     let headers = [spellings(CREDENTIAL_HEADERS), connection.clone()].join(", ");
     vec![
         rule(
@@ -188,6 +191,30 @@ fn provider_target() -> Vec<Rule> {
             "base and max must be longer than 0",
         ),
         rule(
+            "quota-limit",
+            &["spec", "quotas", "[]"],
+            "has(self.requestsPerMinute) || has(self.tokensPerMinute) || has(self.inputTokensPerMinute) || has(self.outputTokensPerMinute)",
+            "a quota needs a limit: set requestsPerMinute, tokensPerMinute, inputTokensPerMinute or outputTokensPerMinute",
+        ),
+        rule(
+            "quota-models-offered",
+            SPEC,
+            "!has(self.quotas) || self.quotas.all(q, !has(q.models) || q.models.all(m, self.models.exists(x, x.name == m)))",
+            "a quota names a model that is not in models: correct the name, or leave models out for all of them",
+        ),
+        rule(
+            "probe-interval",
+            PROBE,
+            "!has(self.interval) || duration(self.interval) >= duration('1s')",
+            "interval must be 1s or longer",
+        ),
+        rule(
+            "probe-no-generation",
+            PROBE,
+            &format!("!has(self.path) || !(self.path in [{generations}])"),
+            "a probe never generates: name a path that costs nothing, such as /models",
+        ),
+        rule(
             "target-export-selector",
             &["spec", "export"],
             "(self.from == 'Selector') == has(self.selector)",
@@ -200,6 +227,8 @@ fn model_alias() -> Vec<Rule> {
     const SPEC: &[&str] = &["spec"];
     const ENTRY: &[&str] = &["spec", "targets", "[]"];
     const TIMEOUTS: &[&str] = &["spec", "timeouts"];
+    const AFFINITY: &[&str] = &["spec", "affinity"];
+    let unfit = [spellings(CREDENTIAL_HEADERS), spellings(CONNECTION_HEADERS)].join(", ");
     let rule = |id: &str, at, rule: &str, message: &str| Rule {
         id: id.to_owned(),
         kind: Kind::ModelAlias,
@@ -282,23 +311,56 @@ fn model_alias() -> Vec<Rule> {
             "timeouts must be longer than 0: leave one out for its default",
         ),
         rule(
+            "affinity-header",
+            AFFINITY,
+            "(self.by == 'Header') == has(self.header)",
+            "header is required with by: Header, and only with it",
+        ),
+        rule(
+            "affinity-header-name",
+            AFFINITY,
+            &format!("!has(self.header) || !(self.header in [{unfit}])"),
+            "this header is the same for every session of a caller, or not passed on: name one that tells sessions apart",
+        ),
+        rule(
+            "max-price-one",
+            &["spec", "guardrails", "maxPrice"],
+            "has(self.input) || has(self.output)",
+            "set input, output or both, or leave maxPrice out",
+        ),
+        rule(
             "alias-export-selector",
             &["spec", "export"],
             "(self.from == 'Selector') == has(self.selector)",
             "selector is required with from: Selector, and only with it",
         ),
     ];
-    for kind in StrategyKind::ALL {
-        if let Some(field) = kind.options() {
-            rules.push(rule(
-                &format!("strategy-{field}"),
-                &["spec", "strategy"],
-                &format!("!has(self.{field}) || self.type == '{kind}'"),
-                &format!("{field} belongs to type: {kind}"),
-            ));
-        }
+    for (kind, member) in strategy_options() {
+        rules.push(rule(
+            &format!("strategy-{member}"),
+            &["spec", "strategy"],
+            &format!("!has(self.{member}) || self.type == '{kind}'"),
+            &format!("{member} belongs to type: {kind}, and means nothing with another"),
+        ));
     }
     rules
+}
+
+/// Every strategy that has options, and the member of `spec.strategy` that holds them.
+pub fn strategy_options() -> impl Iterator<Item = (StrategyKind, String)> {
+    let all = StrategyKind::ALL.iter();
+    all.filter_map(|kind| Some((*kind, camel_case(kind.options()?))))
+}
+
+/// The member's name as it is written, of its name in Rust.
+fn camel_case(field: &str) -> String {
+    let mut parts = field.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let mut chars = part.chars();
+        let head = chars.next().map(|c| c.to_ascii_uppercase());
+        name + &head.into_iter().collect::<String>() + chars.as_str()
+    })
 }
 
 /// That each of these durations is longer than nothing where it is there.

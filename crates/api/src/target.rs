@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     common::{Export, KeyRef},
     duration::PATTERN,
+    price::Price,
+    quota::{Probe, Quota},
 };
 
 /// What a header's value may be: visible ASCII, with spaces inside.
@@ -53,9 +55,22 @@ pub struct ProviderTargetSpec {
     /// The models that it serves.
     #[schemars(length(min = 1, max = 256))]
     pub models: Vec<Model>,
+    /// What the provider grants this credential, for all routers together; several where it counts
+    /// per model or class of models. Default: no limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub quotas: Option<Vec<Quota>>,
+    /// The most requests under way at once, for all routers together. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: Option<i32>,
     /// When it is left alone after failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejection: Option<Ejection>,
+    /// How it is asked whether it is there, by one router for all. Default: not at all; requests
+    /// show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// Whose aliases may use it. Default: those of its own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
@@ -159,6 +174,9 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub capabilities: Option<Vec<Capability>>,
+    /// What it costs. Default: not known, which is last under LowestPrice and above every ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// When a target is left alone after failures.
@@ -195,7 +213,8 @@ pub struct ProviderTargetStatus {
     /// How many models it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<i32>,
-    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready.
+    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready; Healthy, as
+    /// False, while its provider refuses the credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

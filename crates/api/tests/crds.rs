@@ -7,7 +7,7 @@ use std::path::Path;
 
 use api::alias::{self, ModelAliasSpec, ModelAliasStatus};
 use api::target::{self, ProviderTargetStatus};
-use api::{common, crd, rules, rules::Kind};
+use api::{common, crd, price, quota, rules, rules::Kind};
 use serde_json::Value;
 
 /// Calls `visit` with the path and the value of every node of a schema.
@@ -96,6 +96,7 @@ fn optional_fields_state_their_default() {
         "spec.targets[].alias",
         "spec.fallback",
         "spec.timeouts",
+        "spec.affinity.header",
     ];
     every_node(|path, node| {
         if !path.contains(".spec") {
@@ -127,9 +128,12 @@ fn lists_have_the_identity_that_server_side_apply_needs() {
         found,
         [
             "ModelAlias.spec.fallback.outcomes: set null",
+            "ModelAlias.spec.guardrails.requireCapabilities: set null",
             "ModelAlias.status.conditions: map [\"type\"]",
             "ProviderTarget.spec.models: map [\"name\"]",
             "ProviderTarget.spec.models[].capabilities: set null",
+            "ProviderTarget.spec.quotas: map [\"name\"]",
+            "ProviderTarget.spec.quotas[].models: set null",
             "ProviderTarget.status.conditions: map [\"type\"]",
         ]
     );
@@ -160,6 +164,9 @@ fn nothing_is_written_as_null() {
     check(&alias::ProviderRef::default());
     check(&alias::Fallback::default());
     check(&alias::Timeouts::default());
+    check(&alias::Affinity::default());
+    check(&alias::Guardrails::default());
+    check(&alias::MaxPrice::default());
     check(&ModelAliasStatus::default());
     check(&alias::Summary::default());
     check(&alias::LineupStatus::default());
@@ -173,6 +180,10 @@ fn nothing_is_written_as_null() {
     check(&target::AuthHeader::default());
     check(&target::Model::default());
     check(&target::Ejection::default());
+    check(&price::Price::default());
+    check(&price::LongContext::default());
+    check(&quota::Quota::default());
+    check(&quota::Probe::default());
     check(&ProviderTargetStatus::default());
     check(&common::KeyRef::default());
     check(&common::Export::default());

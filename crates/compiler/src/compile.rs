@@ -105,8 +105,8 @@ fn alias_resource(
         lineup: lineup.compiled,
         fallback: options.fallback,
         timeouts: options.timeouts,
-        affinity: routing::snapshot::CompiledAffinity::None,
-        guardrails: routing::snapshot::CompiledGuardrails::default(),
+        affinity: options.affinity,
+        guardrails: options.guardrails,
     };
     Some(value(version, compiled))
 }

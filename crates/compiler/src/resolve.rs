@@ -7,11 +7,14 @@ mod auth;
 mod candidate;
 mod endpoint;
 mod export;
+mod guard;
 mod host;
 mod lineup;
 mod names;
 mod nesting;
+mod price;
 mod problems;
+mod quota;
 mod target;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,10 @@ use std::collections::BTreeMap;
 use api::Reason;
 use routing::{
     ObjectId,
-    snapshot::{CompiledFallback, CompiledTimeouts, Exported, Visibility},
+    snapshot::{
+        CompiledAffinity, CompiledFallback, CompiledGuardrails, CompiledTimeouts, Exported,
+        Visibility,
+    },
 };
 
 use self::{
@@ -71,6 +77,8 @@ pub(crate) struct Options {
     pub(crate) visibility: Visibility,
     pub(crate) fallback: CompiledFallback,
     pub(crate) timeouts: CompiledTimeouts,
+    pub(crate) affinity: CompiledAffinity,
+    pub(crate) guardrails: CompiledGuardrails,
 }
 
 /// Resolves everything.
@@ -134,6 +142,8 @@ fn aliases<'a>(
             visibility: spec.visibility,
             fallback: spec.fallback.clone(),
             timeouts: spec.timeouts,
+            affinity: spec.affinity.clone(),
+            guardrails: spec.guardrails.clone(),
         });
         let shadowed_by = names.shadowed.get(id).copied();
         let alias = ResolvedAlias { model, export, export_fault, options, lineup, shadowed_by };

@@ -2,6 +2,7 @@
 //! 1970, and the writer puts in when its status changed, and lets who waits too long stall.
 
 mod alias;
+mod prices;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};

@@ -9,10 +9,15 @@ use api::{
 use routing::{
     ObjectId, StrategyKind, StrategySpec,
     outcome::Fault,
-    snapshot::{CompiledFallback, CompiledTimeouts, Visibility},
+    snapshot::{
+        CompiledAffinity, CompiledFallback, CompiledGuardrails, CompiledTimeouts, Visibility,
+    },
 };
 
-use super::problems::{At, Problems};
+use super::{
+    guard,
+    problems::{At, Problems},
+};
 
 const MAX_ENTRIES: usize = 32;
 const MAX_PROVIDERS: usize = 8;
@@ -26,6 +31,8 @@ pub(crate) struct AliasSpec<'a> {
     pub(crate) entries: Vec<Entry<'a>>,
     pub(crate) fallback: CompiledFallback,
     pub(crate) timeouts: CompiledTimeouts,
+    pub(crate) affinity: CompiledAffinity,
+    pub(crate) guardrails: CompiledGuardrails,
 }
 
 /// An entry.
@@ -69,6 +76,9 @@ pub(crate) fn check<'a>(
     let entries = entries(id, spec, &mut problems);
     let fallback = fallback(spec.fallback.as_ref(), &mut problems);
     let timeouts = timeouts(spec.timeouts.as_ref(), &mut problems);
+    guard::strategy(&spec.strategy, &mut problems);
+    let affinity = guard::affinity(spec, &mut problems);
+    let guardrails = guard::guardrails(spec, &mut problems);
     match problems.message() {
         Some(message) => Err(message),
         None => Ok(AliasSpec {
@@ -77,6 +87,8 @@ pub(crate) fn check<'a>(
             entries,
             fallback,
             timeouts,
+            affinity,
+            guardrails,
         }),
     }
 }

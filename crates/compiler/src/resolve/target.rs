@@ -10,8 +10,9 @@ use routing::{
 };
 
 use super::{
-    auth, endpoint, export,
+    auth, endpoint, export, price,
     problems::{At, Problems},
+    quota,
 };
 use crate::{
     credential::{self, Credential, CredentialState},
@@ -93,6 +94,9 @@ impl<'a> ResolvedTarget<'a> {
         let auth = auth::check(&spec.auth, &mut problems);
         let models = models(spec, &mut problems);
         let ejection = ejection(spec, &mut problems);
+        let quotas = quota::quotas(spec, &mut problems);
+        let max_in_flight = quota::max_in_flight(spec, &mut problems);
+        let probe = quota::probe(spec, &mut problems);
         if let Some(message) = problems.message() {
             faults.push(Fault::new(Reason::InvalidSpec, "spec", message));
         }
@@ -118,9 +122,9 @@ impl<'a> ResolvedTarget<'a> {
                 models,
                 ejection,
                 cordoned,
-                quotas: Vec::new(),
-                max_in_flight: None,
-                probe: None,
+                quotas,
+                max_in_flight,
+                probe,
             }),
             (Some(fault), _) => Err(fault.clone()),
             // An endpoint that is none is a problem of the spec, and so a fault already.
@@ -186,7 +190,10 @@ fn models(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<CompiledMod
                 Some(named) => named.iter().copied().collect(),
                 None => routing::CapabilitySet::unstated(),
             },
-            price: None,
+            price: model
+                .price
+                .as_ref()
+                .map(|price| price::price(price, &At(&path, "price").to_string(), problems)),
         });
     }
     out

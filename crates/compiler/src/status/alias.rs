@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use api::{
     ConditionType, ModelAlias, ModelAliasStatus, Reason,
     alias::{CandidateStatus, EntryStatus, LineupStatus, Summary},
+    condition::Class,
 };
 use routing::{Capability, ObjectId};
 
-use super::{Conditions, described};
+use super::{Conditions, described, prices};
 use crate::{
     finding::Finding,
     resolve::{EntryState, Lineup, Resolved, ResolvedAlias},
@@ -43,8 +44,16 @@ pub(super) fn status(
             (Conditions::refused(refusal.reason, &refusal.message), 0, Vec::new())
         }
         Ok(lineup) => {
-            let usable = lineup.entries.iter().filter(|entry| entry.is_usable()).count();
-            let conditions = conditions(resolved, alias, lineup, usable, &mut found);
+            let guarded_out = alias
+                .options
+                .as_ref()
+                .and_then(|options| prices::nothing_left(resolved, options, lineup));
+            let usable = match guarded_out {
+                Some(_) => 0,
+                None => lineup.entries.iter().filter(|entry| entry.is_usable()).count(),
+            };
+            let state = State { resolved, alias, lineup, usable, guarded_out };
+            let conditions = conditions(&state, &mut found);
             (conditions, usable, vec![listed(lineup)])
         }
     };
@@ -57,13 +66,22 @@ pub(super) fn status(
     }
 }
 
-fn conditions(
-    resolved: &Resolved<'_>,
-    alias: &ResolvedAlias<'_>,
-    lineup: &Lineup,
+/// An alias that is accepted.
+struct State<'s, 'a> {
+    resolved: &'s Resolved<'a>,
+    alias: &'s ResolvedAlias<'a>,
+    lineup: &'s Lineup,
+    /// The entries with a usable candidate.
     usable: usize,
+    /// Why its guardrails leave nothing, if so.
+    guarded_out: Option<Vec<String>>,
+}
+
+fn conditions(
+    state: &State<'_, '_>,
     found: &mut impl FnMut(ConditionType, Reason, &str, Option<&str>),
 ) -> Conditions {
+    let State { resolved, alias, lineup, usable, ref guarded_out } = *state;
     let mut conditions = Conditions::default();
     let accepted = ConditionType::Accepted;
     match &alias.export_fault {
@@ -86,6 +104,10 @@ fn conditions(
     let ready = ConditionType::Ready;
     if let Some((reason, message)) = &alias.export_fault {
         conditions.not_ready(*reason, reason.class(), message);
+    } else if let Some(parts) = guarded_out {
+        let message = text::join(parts);
+        found(ready, Reason::NoUsableTarget, &message, Some("spec.guardrails"));
+        conditions.not_ready(Reason::NoUsableTarget, Class::Permanent, &message);
     } else if usable == 0 {
         let message = match told.as_slice() {
             [] => "no target is usable: all of them are cordoned".to_owned(),
@@ -110,6 +132,13 @@ fn conditions(
         );
         found(ConditionType::Shadowed, Reason::Shadowed, &message, None);
         conditions.push(ConditionType::Shadowed, Some(true), Reason::Shadowed, &message);
+    }
+    let unpriced =
+        alias.options.as_ref().and_then(|options| prices::unknown(resolved, options, lineup));
+    if let Some(message) = unpriced {
+        let (kind, reason) = (ConditionType::PriceUnknown, Reason::PriceUnknown);
+        found(kind, reason, &message, Some("spec.targets"));
+        conditions.push(kind, Some(true), reason, &message);
     }
     if let Some(message) = mixed_embeddings(resolved, lineup) {
         let (kind, reason) = (ConditionType::MixedEmbeddingModels, Reason::MixedEmbeddingModels);

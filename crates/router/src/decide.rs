@@ -33,8 +33,12 @@ pub(crate) fn decide(
     let filtered = filter::filter(alias, facts);
     let availability: SmallVec<[Availability; 8]> =
         alias.candidates.iter().map(|c| c.availability(now)).collect();
-    let view = View { eligible: filtered.eligible, availability: &availability };
-    let mut ranking = rank(&alias.compiled, view, rng);
+    let view = View {
+        eligible: filtered.eligible,
+        availability: &availability,
+        ..View::default()
+    };
+    let mut ranking = rank(&alias.compiled, &view, facts, now, rng).ranking;
     if filtered.by_window {
         let available = |ix: routing::CandidateIx| {
             availability.get(ix.get()).is_none_or(|a| *a == Availability::Available)

@@ -50,6 +50,7 @@ impl Asked {
             needs: self.read.needs,
             reasoning: self.read.reasoning,
             providers: narrowing(headers)?,
+            session: None,
         })
     }
 }

@@ -25,6 +25,9 @@ pub struct RequestFacts<'a> {
     /// The caller's `x-moniker-providers`: names of ProviderTargets (`name` or `namespace/name`)
     /// that may be used. Empty: all. It narrows, never widens.
     pub providers: SmallVec<[&'a str; 4]>,
+    /// Hash of the session's key, where the request belongs to one: its requests go to the same
+    /// target, on every router. It replaces draws, and nothing is explored with it.
+    pub session: Option<u64>,
 }
 
 impl RequestFacts<'_> {

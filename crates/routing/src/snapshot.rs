@@ -235,6 +235,18 @@ pub enum Members {
     },
 }
 
+impl Members {
+    /// The first candidate in list order; `None` only of a nested alias without any.
+    pub fn first(&self) -> Option<CandidateIx> {
+        match self {
+            Self::Candidates(list) => list.first().copied(),
+            Self::Alias { lineup, .. } => {
+                lineup.tiers.iter().flatten().find_map(|entry| entry.members.first())
+            }
+        }
+    }
+}
+
 /// When the next candidate is tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

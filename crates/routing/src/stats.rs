@@ -2,6 +2,21 @@
 //! alias, in bounded memory. Time and observations are arguments; whoever holds the state decides
 //! how it is locked.
 
+mod alias;
+mod effects;
+mod estimate;
+mod lineup;
+mod load;
+mod model;
+mod pending;
 pub mod sums;
 
-pub use sums::{Part, Sums, TimeScale};
+pub use self::{
+    alias::AliasStats,
+    effects::{Effects, LineupEffects, ProbeDraw},
+    estimate::{Estimate, Evidence, Prior, prompt_factor},
+    lineup::LineupStats,
+    model::{Completion, ModelStats},
+    pending::PendingId,
+    sums::{Part, Sums, TimeScale},
+};

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{rank::SelectCx, snapshot::CompiledEntry};
+use crate::{
+    rank::SelectCx,
+    snapshot::{CompiledEntry, CompiledLineup},
+};
 
 /// Makes the modules, [`StrategyKind`], [`StrategySpec`] and the dispatch from the table. A line is
 /// `module => Kind "one sentence for users";`, or `module => Kind(field) "...";` for a strategy
@@ -51,9 +54,16 @@ macro_rules! strategies {
             }
 
             /// Appends the candidates of one tier to the ranking, in this strategy's order.
-            pub(crate) fn rank_tier(&self, cx: &mut SelectCx<'_>, tier: &[CompiledEntry]) {
+            pub(crate) fn rank_tier(
+                &self,
+                cx: &mut SelectCx<'_, '_>,
+                lineup: &CompiledLineup,
+                tier: &[CompiledEntry],
+            ) {
                 match self.kind {
-                    $(StrategyKind::$kind => $module::rank_tier(cx, tier $(, self.$field.as_ref())?)),+
+                    $(StrategyKind::$kind => {
+                        $module::rank_tier(cx, lineup, tier $(, self.$field.as_ref())?);
+                    })+
                 }
             }
         }

@@ -6,7 +6,7 @@ mod common;
 
 use std::{cell::RefCell, time::Duration};
 
-use common::{alias, policy};
+use common::{alias, facts, policy};
 use proptest::prelude::*;
 use routing::{
     Nanos, OutcomeClass, Rng, StrategyKind,
@@ -60,8 +60,9 @@ fn plan(n: u8, policy: CompiledFallback) -> FallbackPlan {
     let weights = vec![1; usize::from(n)];
     let alias = alias(StrategyKind::Priority, &[&weights]);
     let states = vec![Availability::Available; weights.len()];
-    let view = View { eligible: u64::MAX, availability: &states };
-    FallbackPlan::new(rank(&alias, view, &mut Rng::new(0)), policy)
+    let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
+    let ranked = rank(&alias, &view, &facts(400), Nanos::ZERO, &mut Rng::new(0));
+    FallbackPlan::new(ranked.ranking, policy)
 }
 
 fn failed(fault: Fault) -> Ended {

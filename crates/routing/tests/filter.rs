@@ -4,9 +4,11 @@
 
 mod common;
 
+use common::facts;
+
 use routing::{
-    AuthKind, CandidateIx, Capability, CapabilitySet, Endpoint, ObjectId, Price, ProviderKind,
-    RequestFacts, StrategyKind,
+    AuthKind, CandidateIx, Capability, CapabilitySet, ObjectId, Price, ProviderKind, RequestFacts,
+    StrategyKind,
     filter::{self, FilterReason, Filterable},
     price::PerMillion,
     snapshot::{
@@ -44,18 +46,6 @@ fn target(price: Option<Price>) -> CompiledTarget {
         quotas: vec![],
         max_in_flight: None,
         probe: None,
-    }
-}
-
-fn facts(prompt_tokens: u64) -> RequestFacts<'static> {
-    RequestFacts {
-        endpoint: Endpoint::ChatCompletions,
-        stream: false,
-        prompt_tokens,
-        output_cap: None,
-        needs: CapabilitySet::default(),
-        reasoning: false,
-        providers: [].into_iter().collect(),
     }
 }
 

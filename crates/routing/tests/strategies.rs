@@ -6,14 +6,14 @@ mod common;
 
 use std::time::Duration;
 
-use common::alias;
+use common::{alias, facts};
 use proptest::prelude::*;
 use routing::{
     CandidateIx, Nanos, Rng, StrategyKind,
     ejection::Availability,
     outcome::Fault,
-    rank::{View, rank},
-    snapshot::{CompiledEntry, CompiledLineup, Members},
+    rank::{Ranking, View, rank},
+    snapshot::{CompiledAlias, CompiledEntry, CompiledLineup, Members},
 };
 
 fn availability() -> impl Strategy<Value = Availability> {
@@ -23,6 +23,10 @@ fn availability() -> impl Strategy<Value = Availability> {
         1 => until.clone().prop_map(|until| Availability::Soft { until }),
         1 => until.prop_map(|until| Availability::Hard { until, by: Fault::RateLimited }),
     ]
+}
+
+fn rank_of(alias: &CompiledAlias, view: &View<'_>, rng: &mut Rng) -> Ranking {
+    rank(alias, view, &facts(400), Nanos::ZERO, rng).ranking
 }
 
 proptest! {
@@ -36,8 +40,8 @@ proptest! {
         let tiers: Vec<&[u32]> = tiers.iter().map(Vec::as_slice).collect();
         for kind in StrategyKind::ALL {
             let alias = alias(*kind, &tiers);
-            let view = View { eligible, availability: &states };
-            let ranking = rank(&alias, view, &mut Rng::new(seed));
+            let view = View { eligible, availability: &states, ..View::default() };
+            let ranking = rank_of(&alias, &view, &mut Rng::new(seed));
             let want: Vec<_> = (0..alias.candidates.len())
                 .map(|i| CandidateIx(u8::try_from(i).unwrap()))
                 .filter(|ix| eligible & ix.bit() != 0)
@@ -46,7 +50,7 @@ proptest! {
             got.sort_unstable();
             prop_assert_eq!(got, want, "{}", kind);
 
-            let again = rank(&alias, view, &mut Rng::new(seed));
+            let again = rank_of(&alias, &view, &mut Rng::new(seed));
             prop_assert_eq!(&ranking, &again, "{}: the same seed gives the same ranking", kind);
 
             let states: Vec<_> = ranking.iter().map(|ix| states[ix.get()]).collect();
@@ -63,8 +67,8 @@ proptest! {
         for kind in StrategyKind::ALL {
             let alias = alias(*kind, &slices);
             let states = vec![Availability::Available; 64];
-            let view = View { eligible: u64::MAX, availability: &states };
-            let ranking = rank(&alias, view, &mut Rng::new(seed));
+            let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
+            let ranking = rank_of(&alias, &view, &mut Rng::new(seed));
             let place: Vec<(usize, bool)> = tiers
                 .iter()
                 .enumerate()
@@ -81,12 +85,12 @@ fn a_healthy_first_priority_gets_everything() {
     let alias = alias(StrategyKind::Priority, &[&[1, 9, 9]]);
     let mut states = vec![Availability::Available; 3];
     for seed in 0..1_000 {
-        let view = View { eligible: u64::MAX, availability: &states };
-        assert_eq!(rank(&alias, view, &mut Rng::new(seed))[0], CandidateIx(0));
+        let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
+        assert_eq!(rank_of(&alias, &view, &mut Rng::new(seed))[0], CandidateIx(0));
     }
     states[0] = Availability::Soft { until: Nanos(1) };
-    let view = View { eligible: u64::MAX, availability: &states };
-    let ranking = rank(&alias, view, &mut Rng::new(0));
+    let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
+    let ranking = rank_of(&alias, &view, &mut Rng::new(0));
     assert_eq!(ranking.as_slice(), [CandidateIx(1), CandidateIx(2), CandidateIx(0)]);
 }
 
@@ -97,11 +101,11 @@ fn chi_square(weights: &[u32], available: &[bool], critical: f64) {
         .iter()
         .map(|a| if *a { Availability::Available } else { Availability::Soft { until: Nanos(1) } })
         .collect();
-    let view = View { eligible: u64::MAX, availability: &states };
+    let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
     let mut rng = Rng::new(11);
     let mut counts = vec![0_u32; weights.len()];
     for _ in 0..100_000 {
-        counts[rank(&alias, view, &mut rng)[0].get()] += 1;
+        counts[rank_of(&alias, &view, &mut rng)[0].get()] += 1;
     }
     let live = |i: usize| if available[i] { f64::from(weights[i]) } else { 0.0 };
     let total: f64 = (0..weights.len()).map(live).sum();
@@ -133,11 +137,11 @@ fn an_ejected_entry_gives_its_share_to_the_others_in_proportion() {
 fn the_second_is_drawn_among_the_rest() {
     let alias = alias(StrategyKind::RandomShuffle, &[&[98, 1, 1]]);
     let states = vec![Availability::Available; 3];
-    let view = View { eligible: u64::MAX, availability: &states };
+    let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
     let mut rng = Rng::new(3);
     let mut second = [0_u32; 3];
     for _ in 0..10_000 {
-        let ranking = rank(&alias, view, &mut rng);
+        let ranking = rank_of(&alias, &view, &mut rng);
         if ranking[0] == CandidateIx(0) {
             second[ranking[1].get()] += 1;
         }
@@ -163,11 +167,11 @@ fn a_nested_alias_is_one_block_with_a_strategy_of_its_own() {
     };
     outer.lineup.tiers = vec![vec![a, block, d]];
     let states = vec![Availability::Available; 4];
-    let view = View { eligible: u64::MAX, availability: &states };
+    let view = View { eligible: u64::MAX, availability: &states, ..View::default() };
     let mut seen = [0, 0];
     for seed in 0..100 {
         let order: Vec<u8> =
-            rank(&outer, view, &mut Rng::new(seed)).iter().map(|ix| ix.0).collect();
+            rank_of(&outer, &view, &mut Rng::new(seed)).iter().map(|ix| ix.0).collect();
         match order.as_slice() {
             [0, 1, 2, 3] => seen[0] += 1,
             [0, 2, 1, 3] => seen[1] += 1,

@@ -59,6 +59,15 @@ closed! {
     }
 }
 
+/// No fleet sums up to more.
+const MOST: f64 = 1e12;
+/// The largest mean of a log time, and the smallest with a minus.
+const FARTHEST: f64 = 25.0;
+
+fn log(sum: f64, weight: f64) -> f64 {
+    if sum.is_finite() { sum.clamp(-FARTHEST * weight, FARTHEST * weight) } else { 0.0 }
+}
+
 const PARTS: usize = Part::ALL.len();
 
 /// The sums, as of a moment that whoever holds them knows.
@@ -110,6 +119,29 @@ impl Sums {
             let left = scale.left_after(elapsed);
             self.of_mut(*scale).iter_mut().for_each(|sum| *sum *= left);
         }
+    }
+
+    /// The sums as far as they can be: no weight is below 0 or endless, no mean log time beyond
+    /// e^25 s or e^-25 s, and no more failed than was tried. For what comes from elsewhere.
+    #[must_use]
+    pub fn sane(&self) -> Self {
+        let mut sane = Self::default();
+        for scale in TimeScale::ALL {
+            let of = self.of(*scale);
+            let weight = |part: Part| {
+                if of[part as usize].is_finite() { of[part as usize].clamp(0.0, MOST) } else { 0.0 }
+            };
+            for part in Part::ALL {
+                let value = match part {
+                    Part::FirstTokenLog => log(of[*part as usize], weight(Part::FirstTokenWeight)),
+                    Part::TokenLog => log(of[*part as usize], weight(Part::TokenWeight)),
+                    Part::Failures => weight(*part).min(weight(Part::Attempts)),
+                    _ => weight(*part),
+                };
+                sane.set(*scale, *part, value);
+            }
+        }
+        sane
     }
 
     /// Adds other sums, as of the same moment.

@@ -1,13 +1,27 @@
 //! Small aliases for the tests of routing.
 
 use routing::{
-    CandidateIx, ObjectId, StrategyKind, StrategySpec,
+    CandidateIx, CapabilitySet, Endpoint, ObjectId, RequestFacts, StrategyKind, StrategySpec,
     outcome::Fault,
     snapshot::{
         CompiledAffinity, CompiledAlias, CompiledCandidate, CompiledEntry, CompiledFallback,
         CompiledGuardrails, CompiledLineup, CompiledTimeouts, Exported, Members, Visibility,
     },
 };
+
+/// A chat request of a prompt of this length.
+pub(crate) fn facts(prompt_tokens: u64) -> RequestFacts<'static> {
+    RequestFacts {
+        endpoint: Endpoint::ChatCompletions,
+        stream: false,
+        prompt_tokens,
+        output_cap: None,
+        needs: CapabilitySet::default(),
+        reasoning: false,
+        providers: [].into_iter().collect(),
+        session: None,
+    }
+}
 
 /// The policy of an alias that says nothing.
 pub(crate) fn policy() -> CompiledFallback {

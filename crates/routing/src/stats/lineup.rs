@@ -1,0 +1,234 @@
+//! What is remembered of one lineup: what its models look like, how long its answers are, and the
+//! state of its draws.
+
+use super::{Estimate, Evidence, LineupEffects, ModelStats, Prior, ProbeDraw, effects::Effects};
+use crate::{id::CandidateIx, snapshot::MAX_CANDIDATES, time::Nanos};
+
+/// The first guess of an answer's tokens.
+const OUTPUT_START: f64 = 200.0;
+/// How much of it a new answer is.
+const OUTPUT_STEP: f64 = 0.02;
+/// How often what is believed of the models is computed anew.
+const REFRESH: std::time::Duration = std::time::Duration::from_millis(100);
+/// How many evaluations in a row must agree before a session's weights change.
+const AGREEING: u8 = 3;
+/// How long a probe is put off when the draw went against a model that nobody has seen, as if it
+/// had been probed that long ago, in seconds.
+const DEFERRED_AS_OF: f64 = 1.2;
+
+/// The live state of one lineup. Bounded: a cell per candidate of the alias.
+#[derive(Clone, Debug)]
+pub struct LineupStats {
+    prior: Prior,
+    output: f64,
+    cells: Vec<Cell>,
+    members: u64,
+    refreshed: Option<Nanos>,
+    smoothed: Nanos,
+    evaluated: Option<Nanos>,
+}
+
+/// The state of one candidate, or of what it is the anchor of, in a lineup.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    estimate: Estimate,
+    weight: Option<f64>,
+    /// When it was last probed, or may count as probed, in seconds.
+    probed: Option<f64>,
+    was_probed: bool,
+    affinity: Option<i8>,
+    proposed: i8,
+    agreed: u8,
+}
+
+/// Looks at the statistics of a candidate's model, if it has any.
+pub(super) type Visit<'a> = dyn FnMut(CandidateIx, &mut dyn FnMut(&mut ModelStats)) + 'a;
+
+impl Default for LineupStats {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl LineupStats {
+    /// Nothing known.
+    pub const EMPTY: Self = Self {
+        prior: Prior::START,
+        output: OUTPUT_START,
+        cells: Vec::new(),
+        members: 0,
+        refreshed: None,
+        smoothed: Nanos::ZERO,
+        evaluated: None,
+    };
+
+    /// A lineup over these candidates of its alias, a set of [`CandidateIx::bit`].
+    pub fn new(members: u64) -> Self {
+        let len = MAX_CANDIDATES - members.leading_zeros() as usize;
+        Self { members, cells: vec![Cell::default(); len], ..Self::EMPTY }
+    }
+
+    /// The candidates that it ranks, as a set of [`CandidateIx::bit`].
+    pub fn members(&self) -> u64 {
+        self.members
+    }
+
+    /// What is believed of a candidate's model.
+    pub fn estimate(&self, ix: CandidateIx) -> &Estimate {
+        static START: Estimate = Estimate::START;
+        self.cells.get(ix.get()).map_or(&START, |cell| &cell.estimate)
+    }
+
+    /// The expected tokens of an answer, within the caller's own limit.
+    pub fn output_tokens(&self, cap: Option<u64>) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "nobody asks for 2^53 tokens")]
+        let cap = cap.map_or(f64::INFINITY, |cap| cap as f64);
+        self.output.min(cap)
+    }
+
+    /// Takes in how long an answer was.
+    pub fn answered(&mut self, output_tokens: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "clamped first")]
+        let tokens = output_tokens.min(1 << 32) as f64;
+        self.output += OUTPUT_STEP * (tokens - self.output);
+    }
+
+    /// The smoothed weight of a draw, if there has been one.
+    pub(crate) fn weight(&self, anchor: CandidateIx) -> Option<f64> {
+        self.cells.get(anchor.get())?.weight
+    }
+
+    /// When the weights were last smoothed.
+    pub(crate) fn smoothed(&self) -> Nanos {
+        self.smoothed
+    }
+
+    /// How many seconds ago it was last probed from here, if ever (or as good as ever).
+    pub(crate) fn since_probe(&self, anchor: CandidateIx, now: Nanos) -> Option<f64> {
+        Some(seconds(now) - self.cells.get(anchor.get())?.probed?)
+    }
+
+    /// Whether it was ever probed from here.
+    pub(crate) fn was_probed(&self, anchor: CandidateIx) -> bool {
+        self.cells.get(anchor.get()).is_some_and(|cell| cell.was_probed)
+    }
+
+    /// The weight, as a power of two, by which sessions are spread over it; `None` before the
+    /// first evaluation.
+    pub(crate) fn affinity(&self, anchor: CandidateIx) -> Option<i8> {
+        self.cells.get(anchor.get())?.affinity
+    }
+
+    /// When those weights were last evaluated.
+    pub(crate) fn evaluated(&self) -> Option<Nanos> {
+        self.evaluated
+    }
+
+    /// Computes what is believed of the models anew, where that is due.
+    pub fn refresh(&mut self, now: Nanos, visit: &mut Visit<'_>) {
+        if self.refreshed.is_some_and(|at| now.since(at) < REFRESH) {
+            return;
+        }
+        self.refreshed = Some(now);
+        let mut evidence: smallvec::SmallVec<[Evidence; 8]> = smallvec::SmallVec::new();
+        for ix in ixs(self.members) {
+            visit(ix, &mut |model| evidence.push(model.evidence(now)));
+        }
+        let medians = [Evidence::first_token, Evidence::token, Evidence::pace]
+            .map(|log| median(evidence.iter().filter_map(log)));
+        let [first_token, token, pace] = medians;
+        self.prior.first_token = first_token.unwrap_or(self.prior.first_token);
+        self.prior.token = token.unwrap_or(self.prior.token);
+        self.prior.pace = pace.unwrap_or(self.prior.pace);
+        for ix in ixs(self.members) {
+            let (prior, output) = (self.prior, self.output);
+            let Some(cell) = self.cells.get_mut(ix.get()) else { continue };
+            visit(ix, &mut |model| cell.estimate = model.estimate(now, &prior, output));
+        }
+    }
+
+    /// Takes in what a ranking changed.
+    pub fn apply(&mut self, effects: &LineupEffects, now: Nanos) {
+        for (anchor, draw) in &effects.probes {
+            let Some(cell) = self.cells.get_mut(anchor.get()) else { continue };
+            match draw {
+                ProbeDraw::Taken => {
+                    cell.probed = Some(seconds(now));
+                    cell.was_probed = true;
+                }
+                ProbeDraw::Deferred => cell.probed = Some(seconds(now) - DEFERRED_AS_OF),
+            }
+        }
+        for (anchor, weight) in &effects.weights {
+            let Some(cell) = self.cells.get_mut(anchor.get()) else { continue };
+            cell.weight = Some(if weight.is_finite() { weight.clamp(0.0, 1.0) } else { 0.0 });
+            self.smoothed = self.smoothed.max(now);
+        }
+        for (anchor, proposed) in &effects.affinity {
+            let Some(cell) = self.cells.get_mut(anchor.get()) else { continue };
+            cell.evaluate(*proposed);
+            self.evaluated = Some(now);
+        }
+    }
+
+    /// Takes over what was remembered of the candidates that are still there: `before` gives the
+    /// index that a candidate had.
+    pub(super) fn adopt(
+        &mut self,
+        previous: &Self,
+        before: &dyn Fn(CandidateIx) -> Option<CandidateIx>,
+    ) {
+        self.prior = previous.prior;
+        self.output = previous.output;
+        self.smoothed = previous.smoothed;
+        self.evaluated = previous.evaluated;
+        for ix in ixs(self.members) {
+            let old = before(ix).and_then(|old| previous.cells.get(old.get()));
+            if let (Some(cell), Some(old)) = (self.cells.get_mut(ix.get()), old) {
+                *cell = *old;
+            }
+        }
+    }
+}
+
+impl Cell {
+    fn evaluate(&mut self, proposed: i8) {
+        if self.affinity.is_none() {
+            self.affinity = Some(proposed);
+        }
+        self.agreed = if self.proposed == proposed { self.agreed.saturating_add(1) } else { 1 };
+        self.proposed = proposed;
+        if self.agreed >= AGREEING {
+            self.affinity = Some(proposed);
+        }
+    }
+}
+
+/// The live state of an alias: of its lineups, by [`crate::snapshot::CompiledLineup::ix`].
+pub(super) fn apply_all(lineups: &mut [LineupStats], effects: &Effects, now: Nanos) {
+    for effects in effects.iter() {
+        if let Some(lineup) = lineups.get_mut(usize::from(effects.lineup)) {
+            lineup.apply(effects, now);
+        }
+    }
+}
+
+/// The candidates of a set.
+pub(super) fn ixs(mut set: u64) -> impl Iterator<Item = CandidateIx> {
+    std::iter::from_fn(move || {
+        let ix = u8::try_from(set.trailing_zeros()).ok().filter(|ix| *ix < 64)?;
+        set &= set - 1;
+        Some(CandidateIx(ix))
+    })
+}
+
+/// The upper median.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: smallvec::SmallVec<[f64; 8]> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn seconds(at: Nanos) -> f64 {
+    at.since(Nanos::ZERO).as_secs_f64()
+}

@@ -1,5 +1,6 @@
-//! Offline commands: validate, demo upstream, loading of YAML files
+//! Offline commands: validate, prices, demo upstream, loading of YAML files
 
 pub mod demo;
 pub mod load;
+pub mod prices;
 pub mod validate;

@@ -89,6 +89,11 @@ pub fn load(paths: &[PathBuf], options: Options) -> Loaded {
     read(files, problems, options)
 }
 
+/// The text of a file that is none of ours; `-` is standard input.
+pub(crate) fn text_of(path: &std::path::Path) -> std::io::Result<String> {
+    files::one(path)
+}
+
 /// Reads one text, as if it were a file of this name.
 pub fn load_text(name: &str, text: &str, options: Options) -> Loaded {
     let file = File { name: name.to_owned(), text: text.to_owned() };

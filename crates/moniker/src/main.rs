@@ -36,6 +36,8 @@ enum Command {
     Dev(dev::Args),
     /// Checks YAML files as a cluster would, offline.
     Validate(cli::validate::Args),
+    /// Prices from lists that others keep, as ProviderTarget patches.
+    Prices(cli::prices::Args),
     /// Watches a Kubernetes API server and serves routers.
     Controller(controller::Args),
     /// Serves callers.
@@ -74,6 +76,10 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Validate(args) = &cli.command {
         return Ok(ExitCode::from(cli::validate::run(args, &mut std::io::stdout().lock())));
     }
+    if let Command::Prices(args) = &cli.command {
+        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+        return Ok(ExitCode::from(cli::prices::run(args, &mut out, &mut err)));
+    }
     // Fails only where one was installed before, and nothing was.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // Everything but a router's traffic, which has a runtime of its own.
@@ -105,7 +111,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             anyhow::Ok(())
         })?,
         // Done above, without a runtime.
-        Command::Validate(_) => {}
+        Command::Validate(_) | Command::Prices(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -125,7 +131,10 @@ mod tests {
     #[test]
     fn every_flag_is_long_and_an_environment_variable() {
         Cli::command().debug_assert();
-        for command in Cli::command().get_subcommands() {
+        let cli = Cli::command();
+        let mut commands: Vec<_> = cli.get_subcommands().collect();
+        commands.extend(cli.get_subcommands().flat_map(clap::Command::get_subcommands));
+        for command in commands {
             for flag in command.get_arguments().filter(|a| !a.is_positional()) {
                 if matches!(flag.get_id().as_str(), "help" | "version") {
                     continue;

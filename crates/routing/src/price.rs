@@ -113,6 +113,12 @@ impl PerMillion {
         u64::try_from(pico).map(Self).map_err(|_| DecimalError::TooLarge(PRICE_WHOLE))
     }
 
+    /// So many 10^-12 of the currency; `None` where that has more than six digits before the point.
+    pub fn from_pico(pico: u64) -> Option<Self> {
+        const ABOVE: u64 = 10_u64.pow(18);
+        (pico < ABOVE).then_some(Self(pico))
+    }
+
     /// What so many tokens cost. A product of two 64-bit numbers: it always fits.
     pub fn of(self, tokens: u64) -> Money {
         Money(u128::from(self.0).saturating_mul(u128::from(tokens)))

@@ -53,6 +53,15 @@ pub(super) fn read(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<File> 
     files
 }
 
+/// The text of one file; `-` is standard input.
+pub(super) fn one(path: &Path) -> io::Result<String> {
+    if path.as_os_str() == "-" {
+        text(io::stdin(), MAX_FILE)
+    } else {
+        text(fs::File::open(path)?, MAX_FILE)
+    }
+}
+
 /// The file itself, or the files of a directory and of those below it, by name. What begins with a
 /// dot is left out, and so are links to directories, which could lead back.
 fn list(path: &Path) -> io::Result<Vec<PathBuf>> {

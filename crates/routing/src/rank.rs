@@ -114,5 +114,6 @@ pub fn rank(
         // Stable: those that are open keep the strategy's order.
         ranked.ranking.sort_by_key(|ix| (view.full & ix.bit() != 0, view.availability(*ix)));
     }
+    ranked.effects.settle(ranked.ranking.first());
     ranked
 }

@@ -8,6 +8,8 @@ use crate::{
     snapshot::{CompiledEntry, CompiledLineup},
 };
 
+mod softmin;
+
 /// Makes the modules, [`StrategyKind`], [`StrategySpec`] and the dispatch from the table. A line is
 /// `module => Kind "one sentence for users";`, or `module => Kind(field) "...";` for a strategy
 /// with options, whose module then has a type `Params` and whose `rank_tier` takes it.
@@ -73,4 +75,5 @@ macro_rules! strategies {
 strategies! {
     priority => Priority "The first healthy entry, in the order of the list.";
     random_shuffle => RandomShuffle "A draw by weight, anew for every request; the next is drawn among the rest.";
+    lowest_latency => LowestLatency(lowest_latency) "The target that will answer this request soonest, as predicted from what the fleet sees.";
 }

@@ -27,8 +27,11 @@ pub struct LineupEffects {
 /// What came of a candidate's turn to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeDraw {
-    /// It is first: this request is the probe.
-    Taken,
+    /// This request is the probe, if this candidate is first in the end.
+    Taken {
+        /// The candidate that is probed: the anchor, or another of its block.
+        by: CandidateIx,
+    },
     /// It was never seen and the draw went against it: it waits a little before the next draw.
     Deferred,
 }
@@ -42,6 +45,16 @@ impl Effects {
     /// What changes of each lineup that changes.
     pub fn iter(&self) -> impl Iterator<Item = &LineupEffects> {
         self.lineups.iter()
+    }
+
+    /// Drops the probes that are none, since another candidate is first.
+    pub(crate) fn settle(&mut self, first: Option<&CandidateIx>) {
+        for lineup in &mut self.lineups {
+            lineup.probes.retain(|(_, draw)| match draw {
+                ProbeDraw::Taken { by } => Some(&*by) == first,
+                ProbeDraw::Deferred => true,
+            });
+        }
     }
 
     /// What changes of the lineup with this index.

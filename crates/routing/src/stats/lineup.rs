@@ -152,7 +152,7 @@ impl LineupStats {
         for (anchor, draw) in &effects.probes {
             let Some(cell) = self.cells.get_mut(anchor.get()) else { continue };
             match draw {
-                ProbeDraw::Taken => {
+                ProbeDraw::Taken { .. } => {
                     cell.probed = Some(seconds(now));
                     cell.was_probed = true;
                 }

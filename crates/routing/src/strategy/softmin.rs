@@ -1,0 +1,213 @@
+//! The draw that the metric strategies share: by predicted cost, mostly the cheapest.
+//!
+//! A candidate is drawn with a weight of (cheapest / its cost)^16: one that is 5 % dearer gets half
+//! the weight of the cheapest, 20 % a twentieth, twice as dear next to nothing. So equals share the
+//! load, and a small difference moves only a part of it. The weights are smoothed over half a
+//! second, two candidates are drawn by them, and the one with less under way than usual is kept:
+//! many routers that know the same do not all jump at once.
+//!
+//! *Exploration.* What has shown nothing of late, and has nothing under way here, is put first now
+//! and then, whatever it would cost; what no router has ever seen more often, so that one probe by
+//! the fleet is soon made. A small part of the requests pays for it.
+//!
+//! *Sessions.* With a session there is no draw and no probe: candidates are ordered by a hash of
+//! the session, weighted by what the slow time scale alone says, in powers of two that change only
+//! once three evaluations agree. Noise moves nobody, and routers agree without talking.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::{
+    rank::{Block, SelectCx},
+    snapshot::CompiledLineup,
+    stats::{Estimate, LineupStats, ProbeDraw},
+};
+
+/// After how many seconds a smoothed weight is all but 1/e new.
+const SMOOTHING: f64 = 0.5;
+/// Less recent evidence than one sample is next to none.
+const FAINT: f64 = 1.0;
+/// The mean time between two probes from here, in seconds; it varies by half.
+const BETWEEN_PROBES: f64 = 4.0;
+/// The part of all routers that may find themselves chosen to probe what nobody has seen: with
+/// twice as many chances as routers, one soon does.
+const NEVER_SEEN: f64 = 2.0;
+/// How often the weights of sessions are evaluated: as often as the fleet's view comes.
+const EVALUATION: Duration = Duration::from_secs(5);
+/// The power of the slow costs by which sessions are spread.
+const AFFINITY_POWER: f64 = 4.0;
+/// No cost is smaller, and none larger.
+const COSTS: (f64, f64) = (1e-9, 1e12);
+
+/// What a strategy gives the draw.
+pub(super) struct Softmin<'a> {
+    /// The lineup that is ranked.
+    pub(super) lineup: &'a CompiledLineup,
+    /// The blocks of the tier.
+    pub(super) blocks: &'a [Block],
+    /// The predicted cost of each.
+    pub(super) costs: SmallVec<[f64; 8]>,
+    /// The cost of a usual request as the slow time scale has it, alike on every router.
+    pub(super) steady: fn(&Estimate) -> f64,
+    /// The part of requests that explore, from 0 to 1.
+    pub(super) explore: f64,
+}
+
+impl Softmin<'_> {
+    /// Appends the blocks: what is drawn, then the others by ascending cost.
+    pub(super) fn rank(mut self, cx: &mut SelectCx<'_, '_>) {
+        for cost in &mut self.costs {
+            *cost = if cost.is_nan() { COSTS.1 } else { cost.clamp(COSTS.0, COSTS.1) };
+        }
+        let open: SmallVec<[usize; 8]> = (0..self.blocks.len())
+            .filter(|at| self.blocks[*at].open && self.blocks[*at].weight > 0)
+            .collect();
+        let stats = cx.view.lineup(self.lineup);
+        let first = match open.as_slice() {
+            [] => None,
+            _ if cx.facts.session.is_some() => {
+                self.spread(cx, stats, &open);
+                None
+            }
+            _ => self.explore(cx, stats, &open).or_else(|| Some(self.draw(cx, stats, &open))),
+        };
+        cx.push_by_cost(self.blocks, &self.costs, first);
+    }
+
+    /// The candidate that this request probes, if it does.
+    fn explore(
+        &self,
+        cx: &mut SelectCx<'_, '_>,
+        stats: &LineupStats,
+        open: &[usize],
+    ) -> Option<usize> {
+        if self.explore <= 0.0 {
+            return None;
+        }
+        for &at in open {
+            let Block { anchor, head, .. } = self.blocks[at];
+            let estimate = stats.estimate(head);
+            if estimate.evidence >= FAINT || cx.view.live(head).pending > 0 {
+                continue;
+            }
+            let wait = BETWEEN_PROBES * (0.5 + cx.rng.unit());
+            if stats.since_probe(anchor, cx.now).is_some_and(|since| since <= wait) {
+                continue;
+            }
+            let new = estimate.unseen && !stats.was_probed(anchor);
+            let routers = f64::from(cx.view.routers.max(1));
+            let part =
+                if new { self.explore.max((NEVER_SEEN / routers).min(1.0)) } else { self.explore };
+            if cx.rng.unit() < part {
+                cx.effects(self.lineup).probes.push((anchor, ProbeDraw::Taken { by: head }));
+                return Some(at);
+            }
+            if new {
+                cx.effects(self.lineup).probes.push((anchor, ProbeDraw::Deferred));
+            }
+        }
+        None
+    }
+
+    /// Draws two by their smoothed weights, and keeps the one that costs less for how much more
+    /// than usual is under way at it.
+    fn draw(&self, cx: &mut SelectCx<'_, '_>, stats: &LineupStats, open: &[usize]) -> usize {
+        let cheapest = open.iter().map(|at| self.costs[*at]).fold(COSTS.1, f64::min);
+        let mut weights: SmallVec<[f64; 8]> =
+            open.iter().map(|at| sixteenth_power(cheapest / self.costs[*at])).collect();
+        let total: f64 = weights.iter().sum();
+        let elapsed = cx.now.since(stats.smoothed()).as_secs_f64();
+        let step = 1.0 - (-elapsed / SMOOTHING).exp();
+        #[expect(clippy::cast_precision_loss, reason = "at most 64 blocks")]
+        let even = 1.0 / self.blocks.len() as f64;
+        for (weight, at) in weights.iter_mut().zip(open) {
+            let before = stats.weight(self.blocks[*at].anchor).unwrap_or(even);
+            *weight = before + step * (*weight / total - before);
+        }
+        let total: f64 = weights.iter().sum();
+        let a = pick(&weights, cx.rng.unit() * total);
+        let b = pick(&weights, cx.rng.unit() * total);
+        cx.effects(self.lineup).weights.extend(
+            open.iter().zip(&weights).map(|(at, weight)| (self.blocks[*at].anchor, *weight)),
+        );
+        let crowded = |at: usize| {
+            let head = self.blocks[at].head;
+            self.costs[at] * stats.estimate(head).crowding(cx.view.live(head).pending)
+        };
+        let (a, b) = (open[a], open[b]);
+        if a == b || crowded(a) <= crowded(b) { a } else { b }
+    }
+
+    /// Orders the open ones by the hash of the session, in place of their costs.
+    fn spread(&mut self, cx: &mut SelectCx<'_, '_>, stats: &LineupStats, open: &[usize]) {
+        let proposed = |block: &Block| affinity_weight((self.steady)(stats.estimate(block.head)));
+        let is_new = |block: &Block| stats.affinity(block.anchor).is_none();
+        let due = stats.evaluated().is_none_or(|at| cx.now.since(at) >= EVALUATION);
+        if due || self.blocks.iter().any(is_new) {
+            for block in self.blocks.iter().filter(|block| due || is_new(block)) {
+                let weight = proposed(block);
+                cx.effects(self.lineup).affinity.push((block.anchor, weight));
+            }
+        }
+        for &at in open {
+            let block = &self.blocks[at];
+            let weight = stats.affinity(block.anchor).unwrap_or_else(|| proposed(block));
+            self.costs[at] = cx.race(block.anchor, f64::from(weight).exp2());
+        }
+    }
+}
+
+/// The power of two next to cost^-4.
+fn affinity_weight(cost: f64) -> i8 {
+    let exponent = (-AFFINITY_POWER * cost.clamp(COSTS.0, COSTS.1).log2()).round();
+    #[expect(clippy::cast_possible_truncation, reason = "clamped; a cost is no NaN")]
+    let exponent = exponent.clamp(-100.0, 100.0) as i8;
+    exponent
+}
+
+fn sixteenth_power(x: f64) -> f64 {
+    let x = x * x;
+    let x = x * x;
+    let x = x * x;
+    x * x
+}
+
+/// The weight within which a point of their sum falls.
+fn pick(weights: &[f64], mut point: f64) -> usize {
+    for (at, weight) in weights.iter().enumerate() {
+        point -= weight;
+        if point <= 0.0 {
+            return at;
+        }
+    }
+    weights.len().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_differences_keep_a_share() {
+        assert!((sixteenth_power(1.0 / 1.05) - 0.46).abs() < 0.01);
+        assert!((sixteenth_power(1.0 / 1.2) - 0.05).abs() < 0.01);
+        assert!(sixteenth_power(0.5) < 2e-5);
+    }
+
+    #[test]
+    fn a_point_falls_within_its_weight() {
+        assert_eq!(pick(&[0.2, 0.3, 0.5], 0.1), 0);
+        assert_eq!(pick(&[0.2, 0.3, 0.5], 0.4), 1);
+        assert_eq!(pick(&[0.2, 0.3, 0.5], 1.0), 2);
+        assert_eq!(pick(&[0.2, 0.3, 0.5], f64::NAN), 2, "never out of bounds");
+    }
+
+    #[test]
+    fn sessions_weigh_by_powers_of_two() {
+        assert_eq!(affinity_weight(1.0), 0);
+        assert_eq!(affinity_weight(2.0), -4);
+        assert_eq!(affinity_weight(1.05), 0, "noise moves nobody");
+        assert_eq!(affinity_weight(f64::INFINITY), -100);
+    }
+}

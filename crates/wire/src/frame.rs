@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use routing::{Digest, ObjectId};
+use routing::{Digest, ObjectId, fleet::FleetView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -26,11 +26,14 @@ pub enum Frame {
     Credential(CredentialFrame),
     /// What came since the last one takes effect.
     Commit(Commit),
+    /// What all other routers saw, and this one's shares of the limits. It is staged for no COMMIT:
+    /// it is worth something the moment that it comes, and is never needed to serve.
+    Fleet(FleetView),
     /// The controller is there.
     Heartbeat(Heartbeat),
     /// A frame about a resource that cannot be read, though it says which.
     Unreadable(Unreadable),
-    /// A type that this build does not know: ignored and counted.
+    /// A type that this build does not know, or a FLEET that it cannot read: ignored and counted.
     Unknown(String),
 }
 
@@ -44,6 +47,7 @@ impl Frame {
             Self::Remove(_) => "REMOVE",
             Self::Credential(_) => "CREDENTIAL",
             Self::Commit(_) => "COMMIT",
+            Self::Fleet(_) => "FLEET",
             Self::Heartbeat(_) => "HEARTBEAT",
             Self::Unreadable(_) => "UNREADABLE",
             Self::Unknown(name) => name,
@@ -287,6 +291,7 @@ pub(crate) fn write(
             let body = CheckedCommit { commit: commit.clone(), checksum };
             serde_json::to_writer(out, &Typed { r#type, body })
         }
+        Frame::Fleet(body) => serde_json::to_writer(out, &Typed { r#type, body }),
         Frame::Heartbeat(body) => serde_json::to_writer(out, &Typed { r#type, body }),
         Frame::Unreadable(_) | Frame::Unknown(_) => {
             serde_json::to_writer(out, &Typed { r#type, body: serde_json::Map::new() })
@@ -333,6 +338,11 @@ pub(crate) fn read(line: &[u8]) -> Result<(Frame, Option<Digest>), serde_json::E
             let CheckedCommit { commit, checksum } = serde_json::from_slice(line)?;
             return Ok((Frame::Commit(commit), Some(checksum)));
         }
+        // A hint that cannot be read is no reason to end a stream that serves.
+        "FLEET" => match serde_json::from_slice(line) {
+            Ok(view) => Frame::Fleet(view),
+            Err(_) => Frame::Unknown("FLEET".to_owned()),
+        },
         "HEARTBEAT" => Frame::Heartbeat(serde_json::from_slice(line)?),
         other => Frame::Unknown(other.chars().take(32).collect()),
     };

@@ -3,12 +3,15 @@
 //!
 //! ```text
 //! POST /v1/watch?router=NAME&protocol=1     the body: Held
-//! <- HELLO  (UPSERT | HOLD | REMOVE | CREDENTIAL)*  COMMIT  ...  HEARTBEAT  ...
+//! <- HELLO  (UPSERT | HOLD | REMOVE | CREDENTIAL)*  COMMIT  FLEET  ...  HEARTBEAT  ...
 //! ```
 //!
 //! One resource a frame, one frame a line. What came since the last COMMIT takes effect at once or
 //! not at all: a COMMIT carries the revision of all resources and a checksum over every line since
 //! the COMMIT before it. Unknown fields and unknown types of frames are ignored.
+//!
+//! A router may say where its admin port is (`&admin=HOST:PORT`): who serves the stream without a
+//! cluster to ask finds it there.
 
 mod codec;
 mod credential;

@@ -4,7 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proptest::prelude::*;
-use routing::{Digest, ObjectId};
+use routing::{
+    Digest, ObjectId,
+    fleet::{Dimension, Draw, FleetLimit, FleetModel, FleetView, LimitKey},
+    stats::{Part, Sums, TimeScale},
+};
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use wire::{
@@ -40,9 +44,30 @@ fn upsert() -> impl Strategy<Value = Frame> {
     )
 }
 
+/// Of numbers that survive JSON to the bit.
+fn fleet() -> impl Strategy<Value = Frame> {
+    (any::<u32>(), id(), "[ -~]{1,20}", any::<i32>(), any::<bool>(), any::<u32>()).prop_map(
+        |(routers, target, model, n, of_quota, age)| {
+            let (value, age_ms) = (f64::from(n) / 64.0, u64::from(age));
+            let mut sums = Sums::default();
+            sums.set(TimeScale::Slow, Part::FirstTokenLog, value);
+            let quota = of_quota.then(|| model.clone());
+            let key = LimitKey { target: target.clone(), quota, dimension: Dimension::Tokens };
+            let others = Draw { demand: value, used: 1.0, recent: 0.5 };
+            Frame::Fleet(FleetView {
+                routers,
+                models: vec![FleetModel { target: target.clone(), model, age_ms, sums }],
+                limits: vec![FleetLimit { key, share: value, others, age_ms }],
+                probes: vec![target],
+            })
+        },
+    )
+}
+
 fn frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         4 => upsert(),
+        1 => fleet(),
         1 => (kind(), id(), any::<u64>(), any::<String>(), any::<String>()).prop_map(
             |(kind, id, version, reason, message)| {
                 Frame::Hold(Hold { kind, id, version, reason, message })

@@ -113,7 +113,8 @@ impl Connection {
                 let version = version.unwrap_or(u64::MAX);
                 return self.put(key, version, Change::Reject(digest, unusable));
             }
-            Frame::Heartbeat(_) | Frame::Commit(_) => {}
+            // What the fleet saw waits for no COMMIT: the link hands it on by itself.
+            Frame::Heartbeat(_) | Frame::Fleet(_) | Frame::Commit(_) => {}
             Frame::Unknown(_) => return false,
         }
         true

@@ -1,6 +1,7 @@
 //! What Moniker tells about itself: every metric's name in one table, the handles that count them,
 //! the text of `/metrics`, the set-up of logs, and a wrapper that keeps secrets out of both.
 
+pub mod feedback;
 pub mod logs;
 pub mod metrics;
 pub mod names;
@@ -8,7 +9,7 @@ mod redact;
 
 pub use metrics::{
     Metrics,
-    controller::{ControllerMetrics, StatusWrite},
+    controller::{ControllerMetrics, StatusWrite, SweepFailure},
     handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
 };
 pub use redact::Redacted;

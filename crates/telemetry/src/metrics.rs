@@ -3,13 +3,13 @@
 //! it has counted something.
 
 pub mod controller;
-mod family;
+pub(crate) mod family;
 pub mod handles;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -17,8 +17,9 @@ use std::{
 
 use parking_lot::Mutex;
 use prometheus::{Encoder as _, TextEncoder, core::Collector as _};
+use routing::{OutcomeClass, fleet::Report};
 
-use crate::names;
+use crate::{feedback, names};
 use family::Families;
 use handles::{AliasMetrics, AttemptMetrics, TargetMetrics};
 
@@ -56,6 +57,9 @@ impl Count {
     }
 }
 
+/// Reads, from live state, what this router tells the fleet, as of now. It changes nothing.
+pub type Reporter = dyn Fn() -> Report + Send + Sync;
+
 /// An alias and a target.
 type Pair = (Arc<str>, Arc<str>);
 
@@ -65,6 +69,8 @@ pub struct Metrics {
     aliases: Mutex<BTreeMap<Arc<str>, Arc<AliasMetrics>>>,
     targets: Mutex<BTreeMap<Arc<str>, Arc<TargetMetrics>>>,
     attempts: Mutex<BTreeMap<Pair, Arc<AttemptMetrics>>>,
+    /// Probes of each ProviderTarget, by outcome.
+    probes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     unknown: Arc<AliasMetrics>,
     unnamed: Arc<AliasMetrics>,
     snapshot: Mutex<Option<Snapshot>>,
@@ -75,6 +81,8 @@ pub struct Metrics {
     /// Resources that were older than what is held.
     pub refusals: Count,
     link: AtomicBool,
+    fleet: Mutex<Option<(u32, Instant)>>,
+    reporter: OnceLock<Box<Reporter>>,
     process: prometheus::process_collector::ProcessCollector,
 }
 
@@ -117,6 +125,7 @@ impl Metrics {
             aliases: Mutex::default(),
             targets: Mutex::default(),
             attempts: Mutex::default(),
+            probes: Mutex::default(),
             unknown: Arc::default(),
             unnamed: Arc::default(),
             snapshot: Mutex::default(),
@@ -124,6 +133,8 @@ impl Metrics {
             rejections: Count::default(),
             refusals: Count::default(),
             link: AtomicBool::new(false),
+            fleet: Mutex::default(),
+            reporter: OnceLock::new(),
             process: prometheus::process_collector::ProcessCollector::for_self(),
         }
     }
@@ -152,6 +163,11 @@ impl Metrics {
         Arc::clone(self.attempts.lock().entry((alias.into(), target.into())).or_default())
     }
 
+    /// A probe of a ProviderTarget (namespace/name) ended so.
+    pub fn probed(&self, target: &str, outcome: OutcomeClass) {
+        *self.probes.lock().entry((target.into(), outcome.name())).or_default() += 1;
+    }
+
     /// The handle of requests whose model is no alias that their caller may name.
     pub fn unknown_alias(&self) -> &AliasMetrics {
         &self.unknown
@@ -173,6 +189,13 @@ impl Metrics {
         self.aliases.lock().retain(|name, _| alias(name));
         self.targets.lock().retain(|name, _| target(name));
         self.attempts.lock().retain(|(a, t), _| alias_target(a, t));
+        let targets = self.targets.lock();
+        self.probes.lock().retain(|(probed, _), _| {
+            let of = |label: &Arc<str>| {
+                label.strip_prefix(&**probed).is_some_and(|model| model.starts_with('/'))
+            };
+            targets.keys().any(of)
+        });
     }
 
     /// A snapshot was applied, and is current.
@@ -193,6 +216,22 @@ impl Metrics {
         self.link.store(connected, Ordering::Relaxed);
     }
 
+    /// The controller told what the fleet saw, and how many routers are ready.
+    pub fn fleet_told(&self, routers: u32) {
+        *self.fleet.lock() = Some((routers, Instant::now()));
+    }
+
+    /// From now on a scrape tells this report as well. The first reporter stays. Whoever keeps these
+    /// metrics alive should be held weakly by it.
+    pub fn report_with(&self, reporter: impl Fn() -> Report + Send + Sync + 'static) {
+        let _ = self.reporter.set(Box::new(reporter));
+    }
+
+    /// What of `/metrics` is for the fleet, alone.
+    pub fn render_feedback(&self) -> String {
+        self.reporter.get().map(|report| feedback::text(&report())).unwrap_or_default()
+    }
+
     /// The text of `/metrics`.
     pub fn render(&self) -> String {
         let mut families = Families::new();
@@ -203,6 +242,12 @@ impl Metrics {
             attempts.collect(alias, target, &mut families);
         }
         self.targets.lock().iter().for_each(|(name, target)| target.collect(name, &mut families));
+        for ((target, outcome), count) in &*self.probes.lock() {
+            families.count(&names::PROBES, &[target, outcome], *count);
+        }
+        if let Some(report) = self.reporter.get() {
+            feedback::collect(&report(), &mut families);
+        }
         self.collect_process(&mut families);
         let mut families = families.finish();
         families.extend(self.process.collect());
@@ -216,6 +261,10 @@ impl Metrics {
         families.count(&names::SNAPSHOT_REFUSALS, &[], self.refusals.get());
         let connected = self.link.load(Ordering::Relaxed);
         families.count(&names::LINK_CONNECTED, &[], u64::from(connected));
+        if let Some((routers, told)) = *self.fleet.lock() {
+            families.count(&names::FLEET_ROUTERS, &[], routers.into());
+            families.add(&names::FLEET_AGE, &[], told.elapsed().as_secs_f64());
+        }
         if let Some(Snapshot { facts, confirmed }) = &*self.snapshot.lock() {
             families.add(&names::SNAPSHOT_AGE, &[], confirmed.elapsed().as_secs_f64());
             families.snapshot(facts);
@@ -224,7 +273,7 @@ impl Metrics {
 }
 
 /// The text of these families.
-fn encode(mut families: Vec<prometheus::proto::MetricFamily>) -> String {
+pub(crate) fn encode(mut families: Vec<prometheus::proto::MetricFamily>) -> String {
     families.retain(|family| !family.get_metric().is_empty());
     let mut out = Vec::new();
     // Fails only for a family without a series, and those are gone.

@@ -1,8 +1,8 @@
 //! Every metric: its name, what it tells, its type and its labels. The text of `/metrics` and the
 //! reference documentation both come from here, and no other file holds a name.
 //!
-//! The label `alias` is namespace/name of a ModelAlias, `target` is namespace/ProviderTarget/model;
-//! no label ever holds what a caller typed.
+//! The label `alias` is namespace/name of a ModelAlias, `target` is namespace/ProviderTarget/model,
+//! `provider_target` namespace/name of a ProviderTarget; no label ever holds what a caller typed.
 
 /// How a metric is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,11 @@ metrics! {
     TIME_TO_FIRST_TOKEN = Histogram "moniker_time_to_first_token_seconds" ["alias", "target"]
         "Time from the start of a streaming attempt to its first content.";
     TOKENS = Counter "moniker_tokens_total" ["alias", "target", "direction"]
-        "Tokens as the providers counted them, by direction: input or output.";
+        "Tokens of what was answered, by direction: input or output. As the provider counted them; estimated where it did not (a caller who left, a stream that broke off).";
+    ESTIMATES = Counter "moniker_estimated_usage_total" ["alias", "target"]
+        "Attempts whose tokens were estimated, because the provider did not count them.";
+    COST = Counter "moniker_cost_total" ["alias", "target"]
+        "What the answers cost, in the currency of the prices. What has no price is not in it.";
     STREAMS_TRUNCATED = Counter "moniker_streams_truncated_total" ["alias", "target"]
         "Streams that ended after content without their dialect's terminal event.";
     ATTEMPTS_IN_FLIGHT = Gauge "moniker_attempts_in_flight" ["target"]
@@ -79,6 +83,8 @@ metrics! {
         "Times that a target was ejected, by the outcome that led to it.";
     TARGET_EJECTED = Gauge "moniker_target_ejected" ["target"]
         "Whether a target is ejected (1) or may be tried (0).";
+    PROBES = Counter "moniker_probes_total" ["provider_target", "outcome"]
+        "Probes of a ProviderTarget (namespace/name) by this router, by the class of their outcome.";
     SNAPSHOT_INFO = Gauge "moniker_snapshot_info" ["revision"]
         "The revision of the snapshot that is served from; always 1.";
     SNAPSHOT_AGE = Gauge "moniker_snapshot_age_seconds" []
@@ -97,8 +103,34 @@ metrics! {
         "ProviderTargets in the snapshot.";
     LINK_CONNECTED = Gauge "moniker_link_connected" []
         "Whether the router is connected to a controller (1) or not (0).";
+    FLEET_AGE = Gauge "moniker_fleet_view_age_seconds" []
+        "Time since the controller last told what all other routers saw.";
+    FLEET_ROUTERS = Gauge "moniker_fleet_routers" []
+        "Routers that are ready, as the controller last told it with its view of the fleet.";
+    FEEDBACK = Gauge "moniker_target_feedback" ["target", "scale", "part"]
+        "Decayed sums of what attempts at a target showed in the last minutes, in two time scales. They add up over routers; the controller sends each router the sum of all others.";
+    LIMIT_DEMAND = Gauge "moniker_limit_demand" ["provider_target", "quota", "dimension"]
+        "What was asked for under a limit of a ProviderTarget over the last 60 s, refused included; in flight: the most at one moment of them. quota is empty for maxInFlight.";
+    LIMIT_USED = Gauge "moniker_limit_used" ["provider_target", "quota", "dimension"]
+        "What was used of a limit of a ProviderTarget over the last 60 s, reservations included; in flight: now.";
+    LIMIT_RECENT = Gauge "moniker_limit_recent" ["provider_target", "quota", "dimension"]
+        "What of moniker_limit_used is of the last 10 s.";
+    CREDENTIAL_FAULT = Gauge "moniker_credential_fault" ["provider_target", "outcome"]
+        "ProviderTargets whose credential the provider refuses (Auth) or that are out of credit (OutOfCredit); always 1.";
     ROUTERS_CONNECTED = Gauge "moniker_controller_routers_connected" []
         "Routers that hold a watch stream of this controller.";
+    ROUTERS_READY = Gauge "moniker_controller_routers_ready" []
+        "Routers that are ready and so are swept; absent while the controller cannot tell.";
+    ROUTERS_SILENT = Gauge "moniker_controller_routers_silent" []
+        "Ready routers that the last sweep got no report of; their last one goes on, aged.";
+    SWEEPS = Counter "moniker_controller_sweeps_total" []
+        "Sweeps of all ready routers that ended.";
+    SWEEP_DURATION = Gauge "moniker_controller_last_sweep_seconds" []
+        "How long the last sweep took.";
+    SWEEP_FAILURES = Counter "moniker_controller_sweep_failures_total" ["reason"]
+        "Reports that a sweep did not get: unreachable, timeout, status (another than 200) or report (it cannot be kept).";
+    FLEET_CUT = Counter "moniker_controller_fleet_views_cut_total" []
+        "Views of the fleet that were too long for a frame, so that the targets with the fewest attempts were left out.";
     COMPILATIONS = Counter "moniker_controller_compilations_total" []
         "Compilations of everything that the controller sees.";
     COMPILE_DURATION = Gauge "moniker_controller_last_compile_seconds" []

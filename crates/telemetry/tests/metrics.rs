@@ -7,9 +7,15 @@ use std::{
     time::Duration,
 };
 
-use routing::outcome::{Fault, OutcomeClass};
+use routing::{
+    ObjectId,
+    fleet::{Dimension, Draw, LimitKey, ModelKey, Report},
+    outcome::{Fault, OutcomeClass},
+    stats::{Part, Sums},
+};
 use telemetry::{
-    ControllerMetrics, Metrics, RequestEnd, StatusWrite, metrics::SnapshotFacts, names,
+    ControllerMetrics, Metrics, RequestEnd, StatusWrite, SweepFailure, metrics::SnapshotFacts,
+    names,
 };
 
 /// Metrics that have counted one of everything.
@@ -28,7 +34,7 @@ fn busy() -> Metrics {
         attempts.ended(class, Duration::from_secs(2));
     }
     attempts.first_token(Duration::from_millis(310));
-    attempts.tokens(12, 34);
+    attempts.tokens(12, 34, false);
     attempts.truncated();
     target.ejected(Fault::RateLimited, Duration::from_secs(60));
     metrics.unknown_alias().refused(RequestEnd::of_status(404), Duration::from_micros(90));
@@ -40,7 +46,30 @@ fn busy() -> Metrics {
         held: 1,
     });
     metrics.set_link_connected(true);
+    metrics.fleet_told(3);
     metrics
+}
+
+/// The same, and what it tells the fleet.
+fn reporting() -> Metrics {
+    let (metrics, report) = (busy(), report());
+    metrics.report_with(move || report.clone());
+    metrics
+}
+
+/// What a router tells the fleet, one of everything.
+fn report() -> Report {
+    let target = ObjectId::new("platform", "openai");
+    let mut sums = Sums::default();
+    sums.observe(Part::Attempts, 1.5);
+    let model = ModelKey { target: target.clone(), model: "gpt-4o".to_owned() };
+    let quota = Some("main".to_owned());
+    let limit = LimitKey { target: target.clone(), quota, dimension: Dimension::Tokens };
+    Report {
+        models: [(model, sums)].into(),
+        limits: [(limit, Draw { demand: 3.0, used: 2.0, recent: 1.0 })].into(),
+        credential_faults: [(target, Fault::Auth)].into(),
+    }
 }
 
 /// A controller's, that have counted one of everything.
@@ -49,13 +78,16 @@ fn busy_controller() -> ControllerMetrics {
     metrics.routers.inc();
     metrics.compiled(Duration::from_millis(3), SnapshotFacts::default());
     metrics.status_write(StatusWrite::Written);
+    metrics.set_ready(Some(3));
+    metrics.swept(Duration::from_millis(40), 1);
+    metrics.sweep_failed(SweepFailure::Timeout);
     metrics.set_unknown(vec![("secrets".to_owned(), String::new())]);
     metrics
 }
 
 #[test]
 fn every_metric_of_the_table_is_there_with_its_labels() {
-    let text = busy().render() + &busy_controller().render();
+    let text = reporting().render() + &busy_controller().render();
     for metric in names::ALL {
         assert!(metric.name.starts_with("moniker_"), "{}", metric.name);
         let head = format!("# TYPE {} {}\n", metric.name, metric.kind.name());
@@ -76,6 +108,10 @@ fn every_metric_of_the_table_is_there_with_its_labels() {
         r#"moniker_ejections_total{target="platform/openai/gpt-4o",outcome="RateLimited"} 1"#,
         r#"moniker_target_ejected{target="platform/openai/gpt-4o"} 1"#,
         r#"moniker_snapshot_info{revision="0123abcd"} 1"#,
+        r#"moniker_target_feedback{target="platform/openai/gpt-4o",scale="Slow",part="Attempts"} 1.5"#,
+        r#"moniker_limit_demand{provider_target="platform/openai",quota="main",dimension="Tokens"} 3"#,
+        r#"moniker_credential_fault{provider_target="platform/openai",outcome="Auth"} 1"#,
+        r#"moniker_controller_sweep_failures_total{reason="timeout"} 1"#,
     ] {
         assert!(text.lines().any(|l| l == line), "{line} in {text}");
     }
@@ -110,7 +146,7 @@ fn an_ejection_can_end_before_its_time() {
 
 #[test]
 fn promtool_finds_nothing() {
-    linted(&busy().render());
+    linted(&reporting().render());
     linted(&busy_controller().render());
 }
 

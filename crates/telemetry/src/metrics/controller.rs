@@ -19,10 +19,49 @@ pub enum StatusWrite {
     Failed,
 }
 
+/// Why a sweep got no report of a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SweepFailure {
+    /// It cannot be connected to, or the connection broke.
+    Unreachable,
+    /// It did not answer in time.
+    Timeout,
+    /// It answered with another status than 200.
+    Status,
+    /// What it reports cannot be kept.
+    Report,
+}
+
+impl SweepFailure {
+    const ALL: [Self; 4] = [Self::Unreachable, Self::Timeout, Self::Status, Self::Report];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Status => "status",
+            Self::Report => "report",
+        }
+    }
+}
+
+/// The last sweep of the ready routers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sweep {
+    took: Duration,
+    silent: u64,
+}
+
 /// All metrics of a controller's process.
 pub struct ControllerMetrics {
     /// Routers that are connected.
     pub routers: Count,
+    /// Views of the fleet that were too long for a frame.
+    pub fleet_cut: Count,
+    ready: Mutex<Option<u32>>,
+    sweeps: Count,
+    last_sweep: Mutex<Option<Sweep>>,
+    sweep_failures: [Count; SweepFailure::ALL.len()],
     compiled: Count,
     last_compile: Mutex<Duration>,
     writes: [Count; 3],
@@ -38,6 +77,11 @@ impl Default for ControllerMetrics {
     fn default() -> Self {
         Self {
             routers: Count::default(),
+            fleet_cut: Count::default(),
+            ready: Mutex::default(),
+            sweeps: Count::default(),
+            last_sweep: Mutex::default(),
+            sweep_failures: Default::default(),
             compiled: Count::default(),
             last_compile: Mutex::default(),
             writes: Default::default(),
@@ -68,6 +112,22 @@ impl ControllerMetrics {
         self.writes[end as usize].inc();
     }
 
+    /// So many routers are ready; `None`: it cannot be told.
+    pub fn set_ready(&self, routers: Option<u32>) {
+        *self.ready.lock() = routers;
+    }
+
+    /// A sweep ended, which got no report of so many routers.
+    pub fn swept(&self, took: Duration, silent: u64) {
+        self.sweeps.inc();
+        *self.last_sweep.lock() = Some(Sweep { took, silent });
+    }
+
+    /// A sweep got no report of a router.
+    pub fn sweep_failed(&self, why: SweepFailure) {
+        self.sweep_failures[why as usize].inc();
+    }
+
     /// The API server answers, or has not for a while.
     pub fn set_away(&self, away: bool) {
         self.away.set(u64::from(away));
@@ -83,6 +143,18 @@ impl ControllerMetrics {
         let mut families = Families::new();
         families.add(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         families.count(&names::ROUTERS_CONNECTED, &[], self.routers.get());
+        if let Some(ready) = *self.ready.lock() {
+            families.count(&names::ROUTERS_READY, &[], ready.into());
+        }
+        if let Some(Sweep { took, silent }) = *self.last_sweep.lock() {
+            families.count(&names::SWEEPS, &[], self.sweeps.get());
+            families.add(&names::SWEEP_DURATION, &[], took.as_secs_f64());
+            families.count(&names::ROUTERS_SILENT, &[], silent);
+            for (why, failures) in SweepFailure::ALL.iter().zip(&self.sweep_failures) {
+                families.count(&names::SWEEP_FAILURES, &[why.name()], failures.get());
+            }
+            families.count(&names::FLEET_CUT, &[], self.fleet_cut.get());
+        }
         families.count(&names::COMPILATIONS, &[], self.compiled.get());
         families.add(&names::COMPILE_DURATION, &[], self.last_compile.lock().as_secs_f64());
         families.count(&names::API_SERVER_AWAY, &[], self.away.get());

@@ -8,15 +8,15 @@ use super::{SnapshotFacts, handles::Buckets};
 use crate::names::{self, Kind, Metric};
 
 /// The families of one scrape, by name.
-pub(super) struct Families(BTreeMap<&'static str, proto::MetricFamily>);
+pub(crate) struct Families(BTreeMap<&'static str, proto::MetricFamily>);
 
 impl Families {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(BTreeMap::new())
     }
 
     /// A counter or gauge's value.
-    pub(super) fn add(&mut self, of: &'static Metric, labels: &[&str], value: f64) {
+    pub(crate) fn add(&mut self, of: &'static Metric, labels: &[&str], value: f64) {
         let mut metric = proto::Metric::from_label(pairs(of, labels));
         if of.kind == Kind::Counter {
             let mut counter = proto::Counter::default();
@@ -32,7 +32,7 @@ impl Families {
 
     /// A counter or gauge's value, as a count.
     #[expect(clippy::cast_precision_loss, reason = "the format has floats only")]
-    pub(super) fn count(&mut self, of: &'static Metric, labels: &[&str], value: u64) {
+    pub(crate) fn count(&mut self, of: &'static Metric, labels: &[&str], value: u64) {
         self.add(of, labels, value as f64);
     }
 
@@ -84,7 +84,7 @@ impl Families {
         family.mut_metric().push(metric);
     }
 
-    pub(super) fn finish(self) -> Vec<proto::MetricFamily> {
+    pub(crate) fn finish(self) -> Vec<proto::MetricFamily> {
         self.0.into_values().collect()
     }
 }

@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use routing::outcome::{Fault, OutcomeClass};
+use parking_lot::Mutex;
+use routing::{
+    Money,
+    outcome::{Fault, OutcomeClass},
+};
 
 use super::{Count, family::Families};
 use crate::names;
@@ -152,6 +156,9 @@ struct AttemptCells {
     first_token: Buckets,
     input: Count,
     output: Count,
+    estimates: Count,
+    /// `None`: nothing that has a price. Exact, as its sum is too; locked for an addition.
+    cost: Mutex<Option<Money>>,
     truncated: Count,
 }
 
@@ -174,10 +181,18 @@ impl AttemptMetrics {
         self.cells().first_token.observe(after);
     }
 
-    /// The provider counted so many tokens.
-    pub fn tokens(&self, input: u64, output: u64) {
-        self.cells().input.add(input);
-        self.cells().output.add(output);
+    /// So many tokens were used; `estimated`: as far as can be told without the provider's count.
+    pub fn tokens(&self, input: u64, output: u64, estimated: bool) {
+        let cells = self.cells();
+        cells.input.add(input);
+        cells.output.add(output);
+        cells.estimates.add(u64::from(estimated));
+    }
+
+    /// An answer cost so much.
+    pub fn cost(&self, cost: Money) {
+        let mut sum = self.cells().cost.lock();
+        *sum = Some(sum.unwrap_or_default().plus(cost));
     }
 
     /// A stream ended after content without its terminal event.
@@ -199,6 +214,12 @@ impl AttemptMetrics {
             if tokens.get() > 0 {
                 out.count(&names::TOKENS, &[alias, target, direction], tokens.get());
             }
+        }
+        if cells.estimates.get() > 0 {
+            out.count(&names::ESTIMATES, &[alias, target], cells.estimates.get());
+        }
+        if let Some(cost) = *cells.cost.lock() {
+            out.add(&names::COST, &[alias, target], cost.to_f64());
         }
         if cells.truncated.get() > 0 {
             out.count(&names::STREAMS_TRUNCATED, &[alias, target], cells.truncated.get());

@@ -1,0 +1,75 @@
+//! What a router tells the fleet, as gauges of its `/metrics`, and how a controller reads it back.
+//!
+//! The text is Prometheus's own, so that anybody can look at it and nothing but `/metrics` is
+//! scraped. What is read comes from another process: everything that is not ours is skipped, values
+//! that cannot be are ignored, and memory is bounded whatever comes.
+
+mod parse;
+
+use routing::{
+    fleet::{Draw, Report},
+    outcome::Fault,
+    stats::{Part, TimeScale},
+};
+
+use crate::{metrics::family::Families, names};
+
+pub use parse::{Parser, TooMuch, parse};
+
+/// The header by which a scraper asks for the gauges of the feedback alone: the rest of a router's
+/// metrics may be a hundred times as long. Its value is [`ALONE`].
+pub const HEADER: &str = "x-moniker-metrics";
+/// The value of [`HEADER`].
+pub const ALONE: &str = "feedback";
+
+/// The faults that are the credential's.
+const CREDENTIAL_FAULTS: [Fault; 2] = [Fault::Auth, Fault::OutOfCredit];
+
+/// The three numbers of a [`Draw`], with the metric of each.
+const DRAWS: [(&names::Metric, fn(&mut Draw) -> &mut f64); 3] = [
+    (&names::LIMIT_DEMAND, |draw| &mut draw.demand),
+    (&names::LIMIT_USED, |draw| &mut draw.used),
+    (&names::LIMIT_RECENT, |draw| &mut draw.recent),
+];
+
+/// Writes the report. What is not finite is left out, and so is a sum of 0, which is what its absence
+/// means.
+pub(crate) fn collect(report: &Report, out: &mut Families) {
+    for (key, sums) in &report.models {
+        let target = format!("{}/{}", key.target, key.model);
+        for scale in TimeScale::ALL {
+            for part in Part::ALL {
+                let sum = sums.get(*scale, *part);
+                // The count of attempts stands for the model even where it is nothing.
+                if sum.is_finite() && (sum != 0.0 || *part == Part::Attempts) {
+                    let labels = [&*target, scale.name(), part.name()];
+                    out.add(&names::FEEDBACK, &labels, sum);
+                }
+            }
+        }
+    }
+    for (key, draw) in &report.limits {
+        let target = key.target.to_string();
+        let quota = key.quota.as_deref().unwrap_or_default();
+        let labels = [&*target, quota, key.dimension.name()];
+        let mut draw = *draw;
+        for (metric, number) in DRAWS {
+            let value = *number(&mut draw);
+            if value.is_finite() {
+                out.add(metric, &labels, value);
+            }
+        }
+    }
+    for (target, fault) in &report.credential_faults {
+        if CREDENTIAL_FAULTS.contains(fault) {
+            out.add(&names::CREDENTIAL_FAULT, &[&target.to_string(), fault.name()], 1.0);
+        }
+    }
+}
+
+/// The report as text, the feedback's part of `/metrics`.
+pub fn text(report: &Report) -> String {
+    let mut families = Families::new();
+    collect(report, &mut families);
+    crate::metrics::encode(families.finish())
+}

@@ -1,0 +1,191 @@
+//! Reads a report out of the text of `/metrics`, in whatever pieces it comes.
+//!
+//! A line that is none of ours, or that says what cannot be, is skipped: a newer router may tell
+//! more, and a broken one harms nobody but itself. What is kept is bounded in number and length.
+
+use std::borrow::Cow;
+
+use routing::{
+    ObjectId,
+    fleet::{Dimension, LimitKey, ModelKey, Report},
+    outcome::Fault,
+    stats::{Part, TimeScale},
+};
+
+use super::{CREDENTIAL_FAULTS, DRAWS};
+use crate::names;
+
+/// The longest line that is read; a longer one is skipped.
+const MAX_LINE: usize = 4096;
+/// The longest label that is kept, in bytes.
+const MAX_LABEL: usize = 768;
+/// The most models, limits and faults of one report.
+const MAX_KEYS: usize = 20_000;
+/// No number of a report is larger: a sum of two of them, or of all routers', is finite.
+const MAX_VALUE: f64 = 1e15;
+
+/// A report that cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {MAX_KEYS} models, limits or credentials are reported; no router uses so many")]
+pub struct TooMuch;
+
+/// The report in this text.
+pub fn parse(text: &str) -> Result<Report, TooMuch> {
+    let mut parser = Parser::default();
+    parser.push(text.as_bytes())?;
+    parser.finish()
+}
+
+/// Reads a report from bytes that come in any pieces.
+#[derive(Debug, Default)]
+pub struct Parser {
+    report: Report,
+    /// The beginning of a line whose end has not come.
+    rest: Vec<u8>,
+    /// That line is too long to be one of ours.
+    skipping: bool,
+}
+
+impl Parser {
+    /// Takes bytes in.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), TooMuch> {
+        let mut bytes = bytes;
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.keep(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            self.end_of_line()?;
+        }
+        self.keep(bytes);
+        Ok(())
+    }
+
+    /// The report, once everything has come.
+    pub fn finish(mut self) -> Result<Report, TooMuch> {
+        self.end_of_line()?;
+        Ok(self.report)
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        self.skipping |= self.rest.len() + piece.len() > MAX_LINE;
+        if self.skipping {
+            self.rest.clear();
+        } else {
+            self.rest.extend_from_slice(piece);
+        }
+    }
+
+    fn end_of_line(&mut self) -> Result<(), TooMuch> {
+        if !std::mem::take(&mut self.skipping)
+            && let Ok(line) = std::str::from_utf8(&self.rest)
+        {
+            // `None`: not ours, or not to be believed.
+            let _ = take(&mut self.report, line);
+        }
+        self.rest.clear();
+        let Report { models, limits, credential_faults } = &self.report;
+        if models.len().max(limits.len()).max(credential_faults.len()) > MAX_KEYS {
+            return Err(TooMuch);
+        }
+        Ok(())
+    }
+}
+
+/// Takes a line in.
+fn take(report: &mut Report, line: &str) -> Option<()> {
+    let (name, rest) = line.trim_ascii_start().split_once('{')?;
+    let name = name.trim_ascii_end();
+    if name == names::FEEDBACK.name {
+        let (labels, value) = sample(rest)?;
+        let (target, model) = target_and_model(labels.of("target")?)?;
+        let scale = named(TimeScale::ALL, |scale| scale.name(), labels.of("scale")?)?;
+        let part = named(Part::ALL, |part| part.name(), labels.of("part")?)?;
+        // Logarithms alone may be below 0.
+        if value < 0.0 && !matches!(part, Part::FirstTokenLog | Part::TokenLog) {
+            return None;
+        }
+        let key = ModelKey { target, model: model.to_owned() };
+        report.models.entry(key).or_default().set(scale, part, value);
+    } else if let Some((_, number)) = DRAWS.iter().find(|(metric, _)| metric.name == name) {
+        let (labels, value) = sample(rest)?;
+        if value < 0.0 {
+            return None;
+        }
+        let target = labels.of("provider_target")?.parse().ok()?;
+        // A label that is empty and one that is not there are the same to Prometheus.
+        let quota = labels.of("quota").filter(|quota| !quota.is_empty()).map(str::to_owned);
+        let dimension = named(Dimension::ALL, |one| one.name(), labels.of("dimension")?)?;
+        let key = LimitKey { target, quota, dimension };
+        *number(report.limits.entry(key).or_default()) = value;
+    } else if name == names::CREDENTIAL_FAULT.name {
+        let (labels, value) = sample(rest)?;
+        let target: ObjectId = labels.of("provider_target")?.parse().ok()?;
+        let fault = named(&CREDENTIAL_FAULTS, |fault: Fault| fault.name(), labels.of("outcome")?)?;
+        if value > 0.0 {
+            report.credential_faults.insert(target, fault);
+        }
+    }
+    Some(())
+}
+
+/// namespace/ProviderTarget/model; the model's own name may hold slashes.
+fn target_and_model(label: &str) -> Option<(ObjectId, &str)> {
+    let mut parts = label.splitn(3, '/');
+    let (namespace, name, model) = (parts.next()?, parts.next()?, parts.next()?);
+    let any_empty = namespace.is_empty() || name.is_empty() || model.is_empty();
+    (!any_empty).then(|| (ObjectId::new(namespace, name), model))
+}
+
+fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) -> Option<T> {
+    all.iter().copied().find(|one| name(*one) == wanted)
+}
+
+/// The labels of a sample.
+struct Labels<'a>(Vec<(&'a str, Cow<'a, str>)>);
+
+impl Labels<'_> {
+    fn of(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(own, _)| *own == name).map(|(_, value)| &**value)
+    }
+}
+
+/// What stands behind the brace: labels, and a value that can be. A timestamp may follow.
+fn sample(mut rest: &str) -> Option<(Labels<'_>, f64)> {
+    let mut labels = Vec::new();
+    loop {
+        rest = rest.trim_ascii_start();
+        if let Some(after) = rest.strip_prefix('}') {
+            let value: f64 = after.split_ascii_whitespace().next()?.parse().ok()?;
+            return (value.abs() <= MAX_VALUE).then_some((Labels(labels), value));
+        }
+        let (name, after) = rest.split_once('=')?;
+        let after = after.trim_ascii_start().strip_prefix('"')?;
+        let (value, after) = quoted(after)?;
+        if value.len() > MAX_LABEL {
+            return None;
+        }
+        labels.push((name.trim_ascii(), value));
+        let after = after.trim_ascii_start();
+        rest = after.strip_prefix(',').unwrap_or(after);
+    }
+}
+
+/// The text up to the quote that ends it, its escapes undone, and what follows.
+fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let end = text.find(['"', '\\'])?;
+    if text[end..].starts_with('"') {
+        return Some((Cow::Borrowed(&text[..end]), &text[end + 1..]));
+    }
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '"' => return Some((Cow::Owned(value), &text[at + 1..])),
+            '\\' => value.push(match chars.next()?.1 {
+                'n' => '\n',
+                other => other,
+            }),
+            other => value.push(other),
+        }
+    }
+    None
+}

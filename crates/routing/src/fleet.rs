@@ -3,11 +3,23 @@
 //! the controller adds the reports up and sends each router a [`FleetView`]. Nothing here is ever
 //! needed to serve: without it a router knows what it saw itself.
 
-use std::collections::BTreeMap;
+mod merge;
+mod probes;
+mod shares;
+
+pub use merge::{Heard, merge};
+pub use probes::prober;
+pub use shares::{in_flight_shares, shares};
+
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{catalog::closed, id::ObjectId, stats::Sums};
+use crate::{
+    catalog::closed,
+    id::ObjectId,
+    stats::{Sums, TimeScale},
+};
 
 closed! {
     /// What a limit counts.
@@ -58,6 +70,33 @@ pub struct Draw {
     pub used: f64,
     /// What of `used` is of the last 10 s; in flight: the same as `used`.
     pub recent: f64,
+}
+
+impl Draw {
+    /// The same without what no router can mean: what is negative or not finite is 0.
+    #[must_use]
+    pub fn sane(self) -> Self {
+        let sane = |part: f64| if part.is_finite() { part.max(0.0) } else { 0.0 };
+        Self { demand: sane(self.demand), used: sane(self.used), recent: sane(self.recent) }
+    }
+
+    /// What is left of it after this long without another report: half after 80 s, as of the slow
+    /// sums.
+    #[must_use]
+    pub fn aged(self, age: Duration) -> Self {
+        let left = TimeScale::Slow.left_after(age);
+        Self { demand: self.demand * left, used: self.used * left, recent: self.recent * left }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            demand: self.demand + other.demand,
+            used: self.used + other.used,
+            recent: self.recent + other.recent,
+        }
+    }
 }
 
 /// What one router knows, as of the moment of the report.

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod id;
 pub mod outcome;
 pub mod price;
+pub mod quota;
 pub mod rank;
 pub mod revision;
 pub mod rng;

@@ -1,0 +1,125 @@
+//! The merge: from what every ready router reported to what each is told. Pure, so that the
+//! controller only collects and sends. What a router is told of the others is added up from before
+//! and behind it in the list, never its own taken off a total: a difference of large sums would be
+//! noise, and could be negative. The work is linear in what is reported and told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Dimension, Draw, FleetLimit, FleetModel, FleetView, LimitKey, ModelKey, Report,
+    in_flight_shares, prober, shares,
+};
+use crate::{id::ObjectId, stats::Sums};
+
+/// How old a report may be: older ones say nothing, their router still counts.
+const OLDEST: Duration = Duration::from_secs(600);
+
+/// The last report of a router, and how old it is.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// What it reported; empty for one that was not heard yet.
+    pub report: Report,
+    /// How old that is.
+    pub age: Duration,
+}
+
+/// What each of these routers is told: all that are ready, those whose last sweep failed with their
+/// last report. `limits` are all limits that are configured, `probed` the targets to be probed.
+pub fn merge<N: Ord + Clone + AsRef<str>>(
+    heard: &BTreeMap<N, Heard>,
+    limits: &BTreeMap<LimitKey, u64>,
+    probed: &BTreeSet<ObjectId>,
+) -> BTreeMap<N, FleetView> {
+    let routers: Vec<&N> = heard.keys().collect();
+    let said: Vec<&Heard> = heard.values().collect();
+    let count = u32::try_from(said.len()).unwrap_or(u32::MAX).max(1);
+    let mut views = vec![FleetView { routers: count, ..FleetView::default() }; said.len()];
+    merge_models(&said, &mut views);
+    for (key, limit) in limits {
+        merge_limit(key, *limit, &said, &mut views);
+    }
+    let names: Vec<&str> = routers.iter().map(|name| (*name).as_ref()).collect();
+    for target in probed {
+        if let Some(view) = prober(&names, target).and_then(|at| views.get_mut(at)) {
+            view.probes.push(target.clone());
+        }
+    }
+    routers.into_iter().cloned().zip(views).collect()
+}
+
+/// For each router, all others added up: what stands before it, and what stands behind it.
+fn others<T: Copy>(own: &[T], zero: T, plus: impl Fn(T, T) -> T) -> Vec<T> {
+    let mut out = Vec::with_capacity(own.len());
+    let mut before = zero;
+    for each in own {
+        out.push(before);
+        before = plus(before, *each);
+    }
+    let mut behind = zero;
+    for (each, sum) in own.iter().zip(&mut out).rev() {
+        *sum = plus(*sum, behind);
+        behind = plus(behind, *each);
+    }
+    out
+}
+
+/// The sums of each model, as of now.
+fn merge_models(said: &[&Heard], views: &mut [FleetView]) {
+    let mut models: BTreeMap<&ModelKey, Vec<(usize, Sums)>> = BTreeMap::new();
+    for (router, heard) in said.iter().enumerate().filter(|(_, h)| h.age <= OLDEST) {
+        for (key, sums) in &heard.report.models {
+            let mut sums = sums.sane();
+            sums.decay(heard.age);
+            models.entry(key).or_default().push((router, sums));
+        }
+    }
+    for (key, own) in models {
+        let sums: Vec<Sums> = own.iter().map(|(_, sums)| *sums).collect();
+        let plus = |mut a: Sums, b: Sums| {
+            a.add(&b);
+            a
+        };
+        let without = others(&sums, Sums::default(), plus);
+        let all = sums.into_iter().fold(Sums::default(), plus);
+        let mut reported = own.iter().map(|(router, _)| *router).zip(without).peekable();
+        for (router, view) in views.iter_mut().enumerate() {
+            let sums = match reported.next_if(|(at, _)| *at == router) {
+                Some((_, sums)) => sums,
+                None => all,
+            };
+            if sums != Sums::default() {
+                let (target, model) = (key.target.clone(), key.model.clone());
+                view.models.push(FleetModel { target, model, age_ms: 0, sums });
+            }
+        }
+    }
+}
+
+/// Every router's share of a limit, and what the others did under it.
+fn merge_limit(key: &LimitKey, limit: u64, said: &[&Heard], views: &mut [FleetView]) {
+    let own: Vec<Draw> = said
+        .iter()
+        .map(|heard| match heard.report.limits.get(key) {
+            Some(draw) if heard.age <= OLDEST => draw.sane().aged(heard.age),
+            _ => Draw::default(),
+        })
+        .collect();
+    let demands: Vec<f64> = own.iter().map(|draw| draw.demand).collect();
+    #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
+    let shares: Vec<f64> = if key.dimension == Dimension::InFlight {
+        in_flight_shares(limit, &demands).into_iter().map(|share| share as f64).collect()
+    } else {
+        shares(limit as f64, &demands)
+    };
+    let others = others(&own, Draw::default(), Draw::plus);
+    for ((view, share), others) in views.iter_mut().zip(shares).zip(others) {
+        view.limits.push(FleetLimit { key: key.clone(), share, others, age_ms: 0 });
+    }
+}
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

@@ -179,13 +179,17 @@ fn without_targets_every_provider_that_is_known_has_a_document() {
         let models = patch["spec"]["models"].as_array().unwrap();
         models.iter().map(|model| model["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(names("openai"), ["acme-draw", "acme-embed", "acme-large", "acme-small"]);
+    assert_eq!(
+        names("openai"),
+        ["acme-draw", "acme-embed", "acme-large", "acme-paint", "acme-small"]
+    );
     assert_eq!(names("groq"), ["free", "house/fast"]);
     assert!(!told.out.contains("elsewhere"), "nobody knows it");
     let openai = told.patch("openai");
     let price = |i: usize| openai["spec"]["models"][i]["price"].clone();
     assert_eq!(price(0), json!({"input": "0", "output": "0", "perImage": "0.04"}));
     assert_eq!(price(1), json!({"input": "0.02", "output": "0"}));
+    assert_eq!(price(3), json!({"input": "5", "output": "40"}), "its tokens are priced already");
     assert_eq!(
         told.patch("groq")["spec"]["models"][0]["price"],
         json!({"input": "0", "output": "0"})

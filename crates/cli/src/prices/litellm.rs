@@ -99,11 +99,17 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn price(&mut self, mode: &str) -> Result<Price, String> {
         let input = self.per_token("input_cost_per_token")?;
-        let output = self.per_token("output_cost_per_token")?;
-        let image = if mode == "image_generation" { "input_cost_per_image" } else { "" };
-        let per_image = match self.amount("output_cost_per_image")? {
-            None => self.amount(image)?,
-            some => some,
+        let draws = mode == "image_generation";
+        // The tokens of an image are the answer's, and then it has no price of its own beside them.
+        let drawn = if draws { self.per_token("output_cost_per_image_token")? } else { None };
+        let per_image = match (&drawn, self.amount("output_cost_per_image")?) {
+            (Some(_), _) => None,
+            (None, None) if draws => self.amount("input_cost_per_image")?,
+            (None, stated) => stated,
+        };
+        let output = match drawn {
+            None => self.per_token("output_cost_per_token")?,
+            drawn => drawn,
         };
         let per_request = match self.amount("input_cost_per_request")? {
             None => self.amount("input_cost_per_query")?,

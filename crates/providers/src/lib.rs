@@ -5,6 +5,10 @@
 //! of an answer: [`classify`] for a status of failure, [`judge_answer`] for JSON under a status of
 //! success, [`Stream`] for events; then, to the caller, [`errors`].
 //!
+//! Where the caller's protocol is not the provider's dialect, an answer is translated: a
+//! [`protocol`] decodes the request to the [`neutral`] model, a [`dialect`] encodes it for one
+//! candidate, and the answer comes back the same way. The [`rules`] say what becomes of every field.
+//!
 //! Every dialect is one file, and is chosen by an exhaustive match over
 //! [`ProviderKind`](routing::ProviderKind): a new kind does not compile until it has one.
 
@@ -12,18 +16,27 @@ mod amount;
 mod answer;
 mod body;
 mod context;
+pub mod dialect;
 mod edit;
 pub mod errors;
 mod failure;
+pub mod family;
+mod ids;
 mod json;
+pub mod neutral;
 mod openai;
+pub mod origin;
+pub mod protocol;
 mod reshape;
 mod retry_after;
+pub mod rules;
+pub mod schema;
 pub mod scrub;
 mod sign;
 mod sse;
 mod stream;
 pub mod target;
+pub mod tree;
 
 pub use amount::{Amount, BYTES_PER_TOKEN};
 pub use answer::{Answer, judge_answer};

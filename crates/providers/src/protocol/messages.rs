@@ -1,0 +1,10 @@
+//! Anthropic's messages, as callers speak it.
+
+mod blocks;
+mod reply;
+mod request;
+mod stream;
+
+pub(crate) use reply::encode;
+pub use request::decode;
+pub(crate) use stream::Writer;

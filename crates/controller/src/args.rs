@@ -1,8 +1,10 @@
 //! The arguments of `moniker controller`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use routing::ObjectId;
 
 use crate::publish;
 
@@ -51,6 +53,33 @@ pub struct Args {
         value_parser = api::common::namespace
     )]
     pub exporting_namespaces: Vec<String>,
+
+    /// The Service whose ready endpoints are the routers: each is asked for what it saw, and told
+    /// what all others saw and its shares of the limits. Their admin port is the Service's port
+    /// named `admin`, else 9090. Without it nobody is asked or told.
+    #[arg(long, env = "MONIKER_ROUTER_SERVICE", value_name = "NAMESPACE/NAME")]
+    pub router_service: Option<ObjectId>,
+
+    /// The time from one sweep of the routers to the next.
+    #[arg(
+        long,
+        env = "MONIKER_SWEEP_INTERVAL",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = sweep_interval
+    )]
+    pub sweep_interval: Duration,
+}
+
+/// How often routers may be swept: what they told fades within a minute or so.
+const SWEEP_INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
+
+/// Parses the time from one sweep to the next.
+pub fn sweep_interval(text: &str) -> Result<Duration, String> {
+    let interval = api::duration::parse(text).map(Duration::from_millis);
+    interval
+        .filter(|interval| (SWEEP_INTERVALS[0]..=SWEEP_INTERVALS[1]).contains(interval))
+        .ok_or_else(|| "want a duration from 100ms to 1m, such as 5s".to_owned())
 }
 
 /// An address that the stream may be served at.
@@ -88,6 +117,22 @@ mod tests {
             let error = Command::try_parse_from(["x", "--listen", wrong]).unwrap_err();
             assert!(error.to_string().contains("127.0.0.1:8443"), "{error}");
         }
+    }
+
+    #[test]
+    fn routers_are_swept_within_reason() {
+        let args = |more: &[&str]| Command::try_parse_from([&["x"][..], more].concat());
+        let parsed = args(&[]).unwrap().args;
+        assert_eq!((parsed.sweep_interval, parsed.router_service), (Duration::from_secs(5), None));
+        let parsed = args(&["--sweep-interval", "500ms", "--router-service", "m/routers"]);
+        let parsed = parsed.unwrap().args;
+        assert_eq!(parsed.sweep_interval, Duration::from_millis(500));
+        assert_eq!(parsed.router_service, Some(ObjectId::new("m", "routers")));
+        for wrong in ["0s", "99ms", "2m", "5", "fast"] {
+            let error = args(&["--sweep-interval", wrong]).unwrap_err();
+            assert!(error.to_string().contains("100ms to 1m"), "{error}");
+        }
+        assert!(args(&["--router-service", "routers"]).is_err());
     }
 
     #[test]

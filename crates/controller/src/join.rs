@@ -2,7 +2,7 @@
 //! hands the result to the publisher and the writer of statuses. The compilation runs beside it,
 //! one at a time, so that a large one delays nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,13 +12,14 @@ use compiler::{Compiled, Statuses, World, compile};
 use routing::{ObjectId, snapshot::Resource};
 use serde::Serialize;
 use telemetry::{ControllerMetrics, metrics::SnapshotFacts};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use wire::Key;
 
+use crate::fleet::Faults;
 use crate::health::Health;
 use crate::publish::{Publication, Publisher};
 use crate::status::{Report, Subject, Text};
@@ -29,6 +30,8 @@ pub(crate) struct Join {
     pub(crate) sources: Sources,
     pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
+    /// Which credentials fail, as routers report it; `None`: nobody asks them.
+    pub(crate) faults: Option<watch::Receiver<Option<Arc<Faults>>>>,
     pub(crate) reach: Reach,
     pub(crate) publisher: Publisher,
     pub(crate) reports: mpsc::Sender<Report>,
@@ -50,6 +53,8 @@ struct Run {
     compiling: Option<JoinHandle<Output>>,
     /// What the statuses should be.
     statuses: Arc<Statuses>,
+    /// What routers reported when statuses were last wanted; `None`: they were not asked yet.
+    faults: Option<Arc<Faults>>,
     serves: bool,
     second_look: Option<Pin<Box<Sleep>>>,
 }
@@ -65,6 +70,7 @@ impl Join {
             debounce: Debounce::default(),
             compiling: None,
             statuses: Arc::default(),
+            faults: None,
             serves: false,
             second_look: None,
         };
@@ -92,6 +98,7 @@ impl Join {
                 }
                 () = run.debounce.quiet(unread), if may_compile => self.compile(&mut run),
                 output = done(&mut run.compiling) => self.publish(output, &mut run).await,
+                faults = reported(&mut self.faults) => self.faults(faults, &mut run).await,
                 () = self.reach.changed() => self.tell_health(&run),
                 // The publisher, which tells of doubts, lives as long as this does.
                 _ = doubts.changed(), if run.second_look.is_none() => {
@@ -155,6 +162,8 @@ impl Join {
         );
         self.metrics.compiled(took, facts);
         run.statuses = Arc::new(statuses);
+        let wanted = wanted.into_iter().map(|(subject, text)| run.with_health(subject, text));
+        let wanted: Vec<_> = wanted.collect();
         if !wanted.is_empty() {
             self.report(Report::Wanted(wanted)).await;
         }
@@ -162,6 +171,24 @@ impl Join {
             run.serves = true;
             info!("everything was listed; routers are served");
             self.tell_health(run);
+        }
+    }
+
+    /// Routers see other credentials fail than before: a transition of those targets alone.
+    async fn faults(&mut self, faults: Arc<Faults>, run: &mut Run) {
+        let first = run.faults.is_none();
+        let before = run.faults.replace(faults.clone()).unwrap_or_default();
+        let ids: BTreeSet<&ObjectId> = before.keys().chain(faults.keys()).collect();
+        let changed = ids.into_iter().filter(|id| before.get(*id) != faults.get(*id));
+        let wanted: Vec<_> = changed
+            .filter(|id| run.statuses.targets.contains_key(*id))
+            .map(|id| run.with_health(Subject { kind: Kind::Target, id: id.clone() }, None))
+            .collect();
+        if !wanted.is_empty() {
+            self.report(Report::Wanted(wanted)).await;
+        }
+        if first {
+            self.report(Report::Asked).await;
         }
     }
 
@@ -191,6 +218,23 @@ impl Join {
 }
 
 impl Run {
+    /// The status that is wanted of a target with what routers saw of its credential; of others, and
+    /// of one that is well, what is wanted anyway.
+    fn with_health(&self, subject: Subject, text: Option<Text>) -> (Subject, Option<Text>) {
+        let status = match subject.kind {
+            Kind::Target => self.statuses.targets.get(&subject.id),
+            _ => None,
+        };
+        let fault = self.faults.as_ref().and_then(|faults| faults.get(&subject.id)).copied();
+        let text = match status {
+            Some(status) if text.is_none() || fault.is_some() => {
+                Some(Text::of(&status.clone().with_health(fault)))
+            }
+            _ => text,
+        };
+        (subject, text)
+    }
+
     fn touch(&mut self, when: Compile) {
         match when {
             Compile::Never => {}
@@ -198,6 +242,17 @@ impl Run {
             Compile::Now => self.debounce.touch(),
         }
     }
+}
+
+/// What routers report of credentials, when that is something else; never while nobody asks them.
+async fn reported(faults: &mut Option<watch::Receiver<Option<Arc<Faults>>>>) -> Arc<Faults> {
+    if let Some(faults) = faults
+        && faults.changed().await.is_ok()
+        && let Some(now) = faults.borrow_and_update().clone()
+    {
+        return now;
+    }
+    std::future::pending().await
 }
 
 async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {

@@ -6,10 +6,13 @@
 //! ```text
 //! API server -> watch -> World -> compile -> publish -> routers
 //!      ^                             |
-//!      '--------- status <-----------'
+//!      '--------- status <-----------'          |
+//!                    ^                           v
+//!                    '--- credential faults --- fleet (every router's report, merged)
 //! ```
 
 mod args;
+pub mod fleet;
 mod health;
 mod join;
 pub mod publish;
@@ -18,5 +21,5 @@ mod serve;
 mod status;
 mod watch;
 
-pub use args::Args;
+pub use args::{Args, sweep_interval};
 pub use run::{Error, run};

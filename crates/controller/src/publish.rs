@@ -11,6 +11,7 @@
 
 mod connection;
 mod credentials;
+mod hints;
 mod plan;
 mod server;
 mod state;
@@ -36,6 +37,8 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wire::{Key, Kind};
 
+use crate::fleet::Fleet;
+
 pub use server::{NotLoopback, check_address, routes, serve};
 use state::State;
 
@@ -55,6 +58,8 @@ pub struct Settings {
     pub credential_key: SecretBytes,
     /// Where connected routers are counted.
     pub metrics: Arc<ControllerMetrics>,
+    /// What routers are told of each other; `None`: nothing.
+    pub fleet: Option<Fleet>,
 }
 
 impl Settings {
@@ -104,6 +109,9 @@ impl Publisher {
 
     /// From now on this is served. Never waits for a router.
     pub fn publish(&self, publication: Publication) {
+        if let Some(fleet) = &self.0.settings.fleet {
+            fleet.serve(&publication.snapshot);
+        }
         let before = self.0.state.read().clone();
         let key = &self.0.settings.credential_key;
         let state = State::next(before.as_deref(), publication, key, Instant::now());

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PartialObjectMeta};
 use kube::config::InferConfigError;
 use kube::{Client, Config};
-use routing::Digest;
+use routing::{Digest, ObjectId};
 use telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Args;
+use crate::fleet::{self, Discovery, Fleet};
 use crate::health::{self, Health};
 use crate::join::Join;
 use crate::publish::{self, Publisher};
@@ -63,6 +64,9 @@ pub enum Error {
     /// The stream may not be served there.
     #[error("--listen: {0}")]
     NotLoopback(#[from] publish::NotLoopback),
+    /// Routers cannot be swept.
+    #[error(transparent)]
+    Fleet(#[from] fleet::NoClient),
 }
 
 /// Runs a controller until `stop`.
@@ -72,6 +76,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
     let stream = bind("--listen", args.listen).await?;
     let admin = bind("--admin", args.admin).await?;
     let metrics = Arc::new(ControllerMetrics::default());
+    let fleet = fleet(&args, &metrics)?;
     let health = Arc::new(ArcSwap::default());
     let routes = health::routes(health.clone(), metrics.clone());
     let admin = tokio::spawn(serve::serve(admin, routes, stop.clone()));
@@ -82,7 +87,8 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
     };
     let result = match connected {
         Ok(Some(cluster)) => {
-            control(args, cluster, stream, health, metrics, stop.clone()).await;
+            let control = Control { args, cluster, stream, fleet, health, metrics };
+            control.run(stop.clone()).await;
             Ok(())
         }
         Ok(None) => Ok(()),
@@ -101,65 +107,104 @@ struct Connected {
     identity: String,
 }
 
-/// Controls the cluster until `stop`.
-async fn control(
+/// The routers, where they can be found.
+fn fleet(args: &Args, metrics: &Arc<ControllerMetrics>) -> Result<Option<Fleet>, fleet::NoClient> {
+    if args.router_service.is_none() {
+        info!("without --router-service no router is told what others see");
+        return Ok(None);
+    }
+    Fleet::new(fleet::Settings {
+        interval: args.sweep_interval,
+        discovery: Discovery::Slices,
+        metrics: metrics.clone(),
+    })
+    .map(Some)
+}
+
+/// What controls a cluster.
+struct Control {
     args: Args,
     cluster: Connected,
     stream: TcpListener,
+    fleet: Option<Fleet>,
     health: Arc<ArcSwap<Health>>,
     metrics: Arc<ControllerMetrics>,
+}
+
+impl Control {
+    /// Controls the cluster until `stop`.
+    async fn run(self, stop: CancellationToken) {
+        let Self { args, cluster, stream, fleet, health, metrics } = self;
+        let Connected { client, identity } = cluster;
+        let publisher = Publisher::new(publish::Settings {
+            controller: name(),
+            credential_key: key(&identity, "credential hashes"),
+            heartbeat: publish::Settings::HEARTBEAT,
+            metrics: metrics.clone(),
+            cluster: identity.clone(),
+            fleet: fleet.clone(),
+        });
+        let (reach, pulse) = Reach::of(client.clone());
+        let sources = Sources::start(client.clone(), args.watch_namespaces, reach.clone());
+        let settings = compiler::Settings {
+            exporting_namespaces: Namespaces::Named(
+                args.exporting_namespaces.into_iter().collect(),
+            ),
+            cluster_domain: args.cluster_domain,
+            dev: false,
+            credential_version_key: key(&identity, "credential versions"),
+        };
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let writer = Writer::new(client.clone(), fleet.is_some(), metrics.clone());
+        let join = Join {
+            cluster: Cluster::new(&sources.all, settings),
+            sources,
+            fetches: Fetches::new(client.clone()),
+            faults: fleet.as_ref().map(Fleet::faults),
+            reach,
+            publisher: publisher.clone(),
+            reports,
+            health,
+            metrics,
+        };
+        let routes = publish::routes(publisher.clone());
+        let work = async {
+            tokio::join!(
+                // The writer ends after the loop, once what it has begun to write is answered.
+                join.run(stop.clone()),
+                writer.run(reported),
+                serve::serve(stream, routes, stop.clone()),
+                sweep(fleet, args.router_service, client, stop.clone()),
+                async {
+                    stop.cancelled().await;
+                    publisher.close();
+                },
+            )
+        };
+        let late = async {
+            stop.cancelled().await;
+            sleep(LINGER).await;
+        };
+        tokio::select! {
+            _ = work => {}
+            // It asks for ever.
+            () = pulse => {}
+            () = late => warn!("what had begun did not end in time"),
+        }
+    }
+}
+
+/// Follows which routers are ready and sweeps them, until `stop`.
+async fn sweep(
+    fleet: Option<Fleet>,
+    service: Option<ObjectId>,
+    client: Client,
     stop: CancellationToken,
 ) {
-    let Connected { client, identity } = cluster;
-    let publisher = Publisher::new(publish::Settings {
-        controller: name(),
-        credential_key: key(&identity, "credential hashes"),
-        heartbeat: publish::Settings::HEARTBEAT,
-        metrics: metrics.clone(),
-        cluster: identity.clone(),
-    });
-    let (reach, pulse) = Reach::of(client.clone());
-    let sources = Sources::start(client.clone(), args.watch_namespaces, reach.clone());
-    let settings = compiler::Settings {
-        exporting_namespaces: Namespaces::Named(args.exporting_namespaces.into_iter().collect()),
-        cluster_domain: args.cluster_domain,
-        dev: false,
-        credential_version_key: key(&identity, "credential versions"),
-    };
-    let (reports, reported) = mpsc::channel(REPORTS);
-    let writer = Writer::new(client.clone(), metrics.clone());
-    let join = Join {
-        cluster: Cluster::new(&sources.all, settings),
-        sources,
-        fetches: Fetches::new(client),
-        reach,
-        publisher: publisher.clone(),
-        reports,
-        health,
-        metrics,
-    };
-    let routes = publish::routes(publisher.clone());
-    let work = async {
-        tokio::join!(
-            // The writer ends after the loop, once what it has begun to write is answered.
-            join.run(stop.clone()),
-            writer.run(reported),
-            serve::serve(stream, routes, stop.clone()),
-            async {
-                stop.cancelled().await;
-                publisher.close();
-            },
-        )
-    };
-    let late = async {
-        stop.cancelled().await;
-        sleep(LINGER).await;
-    };
+    let (Some(fleet), Some(service)) = (fleet, service) else { return };
     tokio::select! {
-        _ = work => {}
-        // It asks for ever.
-        () = pulse => {}
-        () = late => warn!("what had begun did not end in time"),
+        () = fleet.run(stop) => {}
+        never = fleet::follow(client, service, fleet.clone()) => match never {},
     }
 }
 

@@ -22,7 +22,7 @@ mod stored;
 pub(crate) use backoff::Backoff;
 pub(crate) use cluster::{Cluster, Compile, Effects};
 pub(crate) use debounce::Debounce;
-pub(crate) use errors::said;
+pub(crate) use errors::{for_good, said};
 pub(crate) use fetch::Fetches;
 pub(crate) use reach::Reach;
 pub(crate) use source::{Kind, Sources, version};

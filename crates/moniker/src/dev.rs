@@ -5,13 +5,16 @@ mod changes;
 mod lineup;
 mod show;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use cli::demo::Behaviour;
 use compiler::SecretBytes;
-use controller::publish::{self, Publisher};
+use controller::{
+    fleet::{self, Discovery, Fleet},
+    publish::{self, Publisher},
+};
 use lineup::{Lineup, Outcome};
 use router::{
     args::{ResponseHeaders, Size},
@@ -46,6 +49,22 @@ pub(crate) struct Args {
     #[arg(long, env = "MONIKER_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
 
+    /// Where the watch stream is served, so that more routers join: `moniker router --controller
+    /// http://ADDR --name NAME`, each with a --listen and an --admin of its own. Loopback only, since
+    /// it carries credentials. Default: a free port, which nobody is told.
+    #[arg(long, env = "MONIKER_STREAM", value_name = "ADDR")]
+    stream: Option<SocketAddr>,
+
+    /// The time from one sweep of the routers, this one and those that joined, to the next.
+    #[arg(
+        long,
+        env = "MONIKER_SWEEP_INTERVAL",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = controller::sweep_interval
+    )]
+    sweep_interval: Duration,
+
     /// Where the demo upstream listens, a provider that needs no key; loopback only.
     #[arg(long, env = "MONIKER_DEMO", value_name = "ADDR", default_value = "127.0.0.1:8091")]
     demo: SocketAddr,
@@ -76,9 +95,13 @@ pub(crate) struct Args {
 
 impl Args {
     fn check(&self) -> Result<(), WrongUse> {
-        for (flag, address) in
-            [("--listen", self.listen), ("--admin", self.admin), ("--demo", self.demo)]
-        {
+        let flags = [
+            ("--listen", Some(self.listen)),
+            ("--admin", Some(self.admin)),
+            ("--demo", Some(self.demo)),
+            ("--stream", self.stream),
+        ];
+        for (flag, address) in flags.into_iter().filter_map(|(flag, at)| Some((flag, at?))) {
             if !address.ip().is_loopback() {
                 return Err(WrongUse(format!(
                     "{flag} {address} is not loopback: `moniker dev` serves without keys, so it \
@@ -110,15 +133,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     // Before the first load, so that an edit made meanwhile is not missed.
     let mut changes = changes::watch(&args.paths)?;
     demo(&args).await;
-    let (publisher, controller) = stream(&stop).await?;
+    let (publisher, stream) = stream(&args, &stop).await?;
     let mut lineup = Lineup::new(args.paths.clone(), args.namespace.clone());
     let outcome = lineup.load();
     // Of a first load that is bad nothing is published, which is an empty lineup.
     let (publication, revision) = lineup.publication();
     publisher.publish(publication);
-    let mut running = start(&args, controller, &stop).await?;
+    let mut running = start(&args, stream.clone(), &stop).await?;
     running.applied(revision).await;
     show::loaded(&lineup, &outcome, true);
+    if args.stream.is_some() {
+        show::stream(&args.namespace, &stream);
+    }
     show::address(&args.namespace, &running, lineup.example());
     loop {
         tokio::select! {
@@ -160,19 +186,30 @@ async fn demo(args: &Args) {
     }
 }
 
-/// Serves the watch stream on loopback.
-async fn stream(stop: &CancellationToken) -> anyhow::Result<(Publisher, url::Url)> {
-    let listener =
-        TcpListener::bind("127.0.0.1:0").await.context("no port for the watch stream")?;
+/// Serves the watch stream on loopback, and sweeps the routers that follow it.
+async fn stream(args: &Args, stop: &CancellationToken) -> anyhow::Result<(Publisher, url::Url)> {
+    let address = args.stream.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot serve the watch stream on {address} (--stream)"))?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;
+    let metrics = Arc::default();
+    let fleet = Fleet::new(fleet::Settings {
+        interval: args.sweep_interval,
+        discovery: Discovery::Streams,
+        metrics: Arc::clone(&metrics),
+    })?;
     let publisher = Publisher::new(publish::Settings {
         controller: "dev".to_owned(),
         cluster: format!("dev-{}", Uuid::new_v4()),
         heartbeat: publish::Settings::HEARTBEAT,
         credential_key: key(),
-        metrics: Arc::default(),
+        metrics,
+        fleet: Some(fleet.clone()),
     });
     tokio::spawn(publish::serve(listener, publisher.clone(), stop.clone()));
+    let ending = stop.clone();
+    tokio::spawn(async move { fleet.run(ending).await });
     Ok((publisher, url))
 }
 

@@ -1,6 +1,7 @@
 //! One router's stream. It is pulled: the next piece is made when the router can take it, from the
 //! state as it is then. What is under way is one plan over one state, so that a COMMIT always
-//! stands for a whole state; whatever is published meanwhile is met by the next plan at once.
+//! stands for a whole state; whatever is published meanwhile is met by the next plan at once. What
+//! the fleet saw goes between two such plans, after the first, and is looked up when it is sent.
 
 use std::{
     io::{self, Write as _},
@@ -18,6 +19,7 @@ use wire::{Commit, Encoder, FEATURES, Frame, Heartbeat, Held, Hello, PROTOCOL};
 
 use super::{
     Shared,
+    hints::Hints,
     plan::{self, Step},
     state::State,
     view::View,
@@ -42,6 +44,9 @@ pub(super) struct Connection {
     state: Arc<State>,
     /// Whether a COMMIT ends what is under way.
     commit: bool,
+    hints: Option<Hints>,
+    /// Whether what was written tells that the state is current, as a heartbeat does.
+    told: bool,
     _counted: Counted,
 }
 
@@ -68,6 +73,7 @@ impl Connection {
         state: Arc<State>,
         held: Held,
         zstd: bool,
+        hints: Option<Hints>,
     ) -> io::Result<Self> {
         let zstd = zstd.then(|| zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL));
         let every = shared.settings.heartbeat;
@@ -85,6 +91,8 @@ impl Connection {
             steps: Vec::new().into_iter(),
             state,
             commit: true,
+            hints,
+            told: false,
             _counted: Counted::new(&shared.settings.metrics),
             shared,
         };
@@ -106,8 +114,11 @@ impl Connection {
         self.write(&hello)
     }
 
-    /// How many routers there are, this one among them.
+    /// How many routers are ready; where nobody can tell, how many are connected here.
     fn routers(&self) -> u32 {
+        if let Some(ready) = self.hints.as_ref().and_then(Hints::routers) {
+            return ready;
+        }
         let routers = self.shared.settings.metrics.routers.get();
         u32::try_from(routers).unwrap_or(u32::MAX).max(1)
     }
@@ -145,12 +156,14 @@ impl Connection {
                     }
                     self.plan();
                 }
+                () = due(&mut self.hints) => {}
                 _ = self.heartbeat.tick() => {
                     // A credential's last good form may have had its time.
                     self.plan();
                     if !self.commit {
                         let routers = Some(self.routers());
                         self.write(&Frame::Heartbeat(Heartbeat { routers }))?;
+                        self.told = true;
                     }
                 }
             }
@@ -165,9 +178,17 @@ impl Connection {
                 if std::mem::take(&mut self.commit) {
                     let (revision, counts) = self.view.sums();
                     self.write(&Frame::Commit(Commit { revision, counts }))?;
+                    self.told = true;
+                    if let Some(hints) = &mut self.hints {
+                        hints.committed();
+                    }
+                }
+                if let Some(hints) = &mut self.hints {
+                    hints.write(&mut self.encoder, &mut self.out)?;
                 }
                 return Ok(());
             };
+            self.told = true;
             match step.frame(&self.state) {
                 Some(frame) => self.write(&frame)?,
                 None => tracing::error!(?step, "nothing to send for a step of the plan"),
@@ -177,7 +198,10 @@ impl Connection {
     }
 
     fn piece(&mut self) -> io::Result<Bytes> {
-        self.heartbeat.reset();
+        // What the fleet saw is no heartbeat: that also looks at what time alone ends.
+        if std::mem::take(&mut self.told) {
+            self.heartbeat.reset();
+        }
         let Some(zstd) = &mut self.zstd else {
             return Ok(Bytes::from(std::mem::take(&mut self.out)));
         };
@@ -185,5 +209,13 @@ impl Connection {
         zstd.flush()?;
         self.out.clear();
         Ok(Bytes::from(std::mem::take(zstd.get_mut())))
+    }
+}
+
+/// Returns when there is something new to tell of the fleet; never where nothing is told.
+async fn due(hints: &mut Option<Hints>) {
+    match hints {
+        Some(hints) => hints.due().await,
+        None => std::future::pending().await,
     }
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wire::{Held, MAX_HELD, PATH, PROTOCOL};
 
-use super::{Publisher, connection::Connection};
+use super::{Publisher, connection::Connection, hints::Hints};
 
 /// The longest name of a router.
 const MAX_NAME: usize = 253;
@@ -58,6 +58,7 @@ struct Asked {
     #[serde(default)]
     router: String,
     protocol: Option<String>,
+    admin: Option<String>,
 }
 
 /// Why a router gets no stream.
@@ -135,8 +136,9 @@ async fn watch(
     let state = publisher.state().ok_or(Refused::NotReady)?;
     let zstd = accepts_zstd(&headers);
     tracing::info!(router = name, resources = held.resources.len(), "a router is connected");
-    let connection =
-        Connection::new(Arc::clone(&publisher.0), state, held, zstd).map_err(Refused::Broken)?;
+    let hints = hints(&publisher, name, asked.admin.as_deref());
+    let shared = Arc::clone(&publisher.0);
+    let connection = Connection::new(shared, state, held, zstd, hints).map_err(Refused::Broken)?;
     let pieces = futures::stream::try_unfold(connection, async |mut connection| {
         Ok::<_, io::Error>(connection.next().await?.map(|piece| (piece, connection)))
     });
@@ -152,6 +154,33 @@ async fn watch(
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
     }
     Ok(response)
+}
+
+/// What the router is told of others, where anything is known of them.
+fn hints(publisher: &Publisher, router: String, admin: Option<&str>) -> Option<Hints> {
+    let settings = &publisher.0.settings;
+    let fleet = settings.fleet.clone()?;
+    let joined = admin.filter(|_| fleet.takes_joins()).and_then(|admin| match on_loopback(admin) {
+        Some(address) => fleet.join(&router, address),
+        None => {
+            tracing::warn!(
+                router,
+                admin = %admin.escape_debug(),
+                "its admin port is not asked: routers that join must be on this machine; start it \
+                 with --admin 127.0.0.1:PORT"
+            );
+            None
+        }
+    });
+    Some(Hints::new(fleet, router, joined, Arc::clone(&settings.metrics)))
+}
+
+/// The admin port that a router names, if it is on this machine: whoever can reach the stream could
+/// else have any address asked.
+fn on_loopback(admin: &str) -> Option<SocketAddr> {
+    let local = admin.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = local.as_deref().unwrap_or(admin).parse().ok()?;
+    (address.ip().to_canonical().is_loopback() && address.port() != 0).then_some(address)
 }
 
 /// Whether the answer may be compressed.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::merge::{Difference, difference, merge};
+use super::merge::{Difference, difference, keep, merge};
 
 /// The count of users is written at most so often.
 const USED_BY_PERIOD: Duration = Duration::from_secs(30);
@@ -129,8 +129,9 @@ impl Entry {
         self.live.as_ref().map_or(0, |live| live.version)
     }
 
-    /// What to do now. After a `Write`, [`Entry::done`] must follow.
-    pub(crate) fn step(&mut self, now: Now, ours: &[&str]) -> Step {
+    /// What to do now. After a `Write`, [`Entry::done`] must follow. `ours` are the types of our
+    /// conditions, `kept` those of which nobody can tell yet, so that they stay as they stand.
+    pub(crate) fn step(&mut self, now: Now, ours: &[&str], kept: &[&str]) -> Step {
         let (Some(wanted), Some(live)) = (&self.wanted, &self.live) else { return Step::Rest };
         if self.writing.is_some() {
             return Step::Rest;
@@ -140,7 +141,9 @@ impl Entry {
             None => (live.version, live.status.clone()),
         };
         let standing = standing.value();
-        let merged = merge(&wanted.value(), &standing, live.generation, now.wall);
+        let mut wanted = wanted.value();
+        keep(&mut wanted, &standing, kept);
+        let merged = merge(&wanted, &standing, live.generation, now.wall);
         let settled = match &self.settled {
             Some((at, status)) if *at == version => same(&status.value(), &merged.status, ours),
             _ => false,
@@ -227,14 +230,14 @@ mod tests {
 
     /// Takes the step, which must be a write, and answers it with this version.
     fn written(entry: &mut Entry, at: Now, version: u64) -> Value {
-        let Step::Write { status, .. } = entry.step(at, OURS) else { panic!("no write") };
+        let Step::Write { status, .. } = entry.step(at, OURS, &[]) else { panic!("no write") };
         let outcome = Outcome::Written { version, status: Text::of(&status) };
         entry.done(outcome, at.instant);
         status
     }
 
     fn rests(entry: &mut Entry, at: Now) -> bool {
-        matches!(entry.step(at, OURS), Step::Rest)
+        matches!(entry.step(at, OURS, &[]), Step::Rest)
     }
 
     #[test]
@@ -265,7 +268,9 @@ mod tests {
         let mut entry = Entry::default();
         entry.want(Some(ready("True", 0)));
         entry.see(Some(live(5, &json!({"foreign": 1}))));
-        let Step::Write { mut status, .. } = entry.step(now(0), OURS) else { panic!("no write") };
+        let Step::Write { mut status, .. } = entry.step(now(0), OURS, &[]) else {
+            panic!("no write")
+        };
         status["foreign"] = json!(1);
         entry.done(Outcome::Written { version: 6, status: Text::of(&status) }, now(0).instant);
         assert!(rests(&mut entry, now(1)));
@@ -282,7 +287,7 @@ mod tests {
         entry.see(Some(live(6, &status)));
 
         entry.want(Some(ready("True", 2)));
-        let Step::Wait(due) = entry.step(now(1), OURS) else { panic!("written at once") };
+        let Step::Wait(due) = entry.step(now(1), OURS, &[]) else { panic!("written at once") };
         assert_eq!(due, now(30).instant);
         entry.want(Some(ready("False", 3)));
         let status = written(&mut entry, now(2), 7);
@@ -297,11 +302,15 @@ mod tests {
         let mut entry = Entry::default();
         entry.want(Some(ready("True", 0)));
         entry.see(Some(live(5, &json!({}))));
-        let Step::Write { version: 5, .. } = entry.step(now(0), OURS) else { panic!("no write") };
+        let Step::Write { version: 5, .. } = entry.step(now(0), OURS, &[]) else {
+            panic!("no write")
+        };
         entry.done(Outcome::Conflict(Duration::from_secs(2)), now(0).instant);
-        assert!(matches!(entry.step(now(1), OURS), Step::Wait(_)));
+        assert!(matches!(entry.step(now(1), OURS, &[]), Step::Wait(_)));
         entry.see(Some(live(6, &json!({}))));
-        let Step::Write { version: 6, .. } = entry.step(now(1), OURS) else { panic!("no write") };
+        let Step::Write { version: 6, .. } = entry.step(now(1), OURS, &[]) else {
+            panic!("no write")
+        };
     }
 
     #[test]
@@ -309,11 +318,11 @@ mod tests {
         let mut entry = Entry::default();
         entry.want(Some(ready("True", 0)));
         entry.see(Some(live(5, &json!({}))));
-        let Step::Write { .. } = entry.step(now(0), OURS) else { panic!("no write") };
+        let Step::Write { .. } = entry.step(now(0), OURS, &[]) else { panic!("no write") };
         entry.done(Outcome::Later(Duration::from_secs(9)), now(0).instant);
         entry.see(Some(live(6, &json!({}))));
-        assert!(matches!(entry.step(now(1), OURS), Step::Wait(_)));
-        assert!(matches!(entry.step(now(9), OURS), Step::Write { .. }));
+        assert!(matches!(entry.step(now(1), OURS, &[]), Step::Wait(_)));
+        assert!(matches!(entry.step(now(9), OURS, &[]), Step::Write { .. }));
     }
 
     #[test]
@@ -325,7 +334,7 @@ mod tests {
         let mut again = live(8, &json!({}));
         again.uid = "v".to_owned();
         entry.see(Some(again));
-        let Step::Write { uid, .. } = entry.step(now(1), OURS) else { panic!("no write") };
+        let Step::Write { uid, .. } = entry.step(now(1), OURS, &[]) else { panic!("no write") };
         assert_eq!(uid, "v");
     }
 
@@ -338,9 +347,11 @@ mod tests {
         entry.see(Some(live(5, &json!({}))));
         let status = written(&mut entry, now(0), 6);
         entry.see(Some(live(6, &status)));
-        let Step::Wait(due) = entry.step(now(10), OURS) else { panic!("no wait") };
+        let Step::Wait(due) = entry.step(now(10), OURS, &[]) else { panic!("no wait") };
         assert_eq!(due, now(300).instant);
-        let Step::Write { status, .. } = entry.step(now(300), OURS) else { panic!("no write") };
+        let Step::Write { status, .. } = entry.step(now(300), OURS, &[]) else {
+            panic!("no write")
+        };
         assert!(status.to_string().contains("Stalled"));
     }
 }

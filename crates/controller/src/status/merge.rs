@@ -58,6 +58,15 @@ pub(crate) fn merge(wanted: &Value, standing: &Value, generation: i64, now: Time
     Merged { status, changes_at }
 }
 
+/// Keeps conditions as they stand that nobody can tell of yet.
+pub(crate) fn keep(wanted: &mut Value, standing: &Value, kinds: &[&str]) {
+    let kept = kinds.iter().filter(|kind| find(wanted, kind).is_none());
+    let kept: Vec<Value> = kept.filter_map(|kind| find(standing, kind)).cloned().collect();
+    if let Some(conditions) = wanted.get_mut(CONDITIONS).and_then(Value::as_array_mut) {
+        conditions.extend(kept);
+    }
+}
+
 /// Until when it may wait; `None` when that is over. Who waits at an older generation, or was not
 /// waiting, begins now.
 fn waits_until(standing: &Value, generation: i64, now: Timestamp) -> Option<Timestamp> {
@@ -214,6 +223,22 @@ mod tests {
         let next = merge(&waiting(2), &edited.status, 2, at(310));
         assert_eq!(next.changes_at, Some(at(599)), "another look counts from the edit");
         assert_eq!(moved(&next.status, "Ready"), time(at(0)), "its status did not change");
+    }
+
+    #[test]
+    fn what_nobody_can_tell_of_yet_stays_as_it_stands() {
+        let mut standing = waiting(1);
+        let conditions = standing["conditions"].as_array_mut().unwrap();
+        conditions.push(condition("Healthy", "False", 1));
+        let mut wanted = waiting(1);
+        keep(&mut wanted, &standing, &["Healthy", "Other"]);
+        assert_eq!(wanted, standing);
+        wanted["conditions"][2]["reason"] = json!("New");
+        let told = wanted.clone();
+        keep(&mut wanted, &standing, &["Healthy"]);
+        assert_eq!(wanted, told, "what is told goes before");
+        keep(&mut wanted, &json!({}), &["Other"]);
+        assert_eq!(wanted, told);
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(crate) enum Report {
     Wanted(Vec<(Subject, Option<Text>)>),
     /// What the API server holds of those that changed; `None`: gone.
     Live(Vec<(Subject, Option<Live>)>),
+    /// The routers were asked what they see of credentials, and what is wanted tells it.
+    Asked,
     /// The namespaces that are being deleted: nothing is written there.
     Terminating(BTreeSet<String>),
 }
@@ -53,6 +55,8 @@ pub(crate) struct Writer {
     client: Client,
     /// The types of conditions that are ours.
     ours: Vec<&'static str>,
+    /// Those of which nothing is known yet.
+    kept: Vec<&'static str>,
     entries: BTreeMap<Subject, Entry>,
     /// When to look at which again, and the same the other way round.
     queue: BTreeSet<(Instant, Subject)>,
@@ -71,9 +75,13 @@ enum Failed {
 }
 
 impl Writer {
-    pub(crate) fn new(client: Client, metrics: Arc<ControllerMetrics>) -> Self {
+    /// `asks`: routers are asked what they see of credentials; until they were, what stands of
+    /// that stays.
+    pub(crate) fn new(client: Client, asks: bool, metrics: Arc<ControllerMetrics>) -> Self {
+        let kept = asks.then(|| ConditionType::Healthy.name());
         Self {
             client,
+            kept: kept.into_iter().collect(),
             ours: ConditionType::ALL.iter().map(|kind| kind.name()).collect(),
             entries: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -123,6 +131,13 @@ impl Writer {
                     self.look(subject);
                 }
             }
+            Report::Asked => {
+                self.kept.clear();
+                let targets = self.entries.keys().filter(|subject| subject.kind == Kind::Target);
+                for subject in targets.cloned().collect::<Vec<_>>() {
+                    self.look(subject);
+                }
+            }
             Report::Terminating(namespaces) => {
                 // One that was deleted and made again in the meantime is looked at again.
                 let before = std::mem::replace(&mut self.terminating, namespaces);
@@ -165,7 +180,7 @@ impl Writer {
             return;
         }
         let now = Now { instant: Instant::now(), wall: k8s_openapi::jiff::Timestamp::now() };
-        match entry.step(now, &self.ours) {
+        match entry.step(now, &self.ours, &self.kept) {
             Step::Rest => {}
             Step::Wait(due) => self.schedule(subject, due),
             Step::Write { uid, version, status } => self.write(subject, &uid, version, &status),

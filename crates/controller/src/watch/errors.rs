@@ -2,7 +2,7 @@
 
 /// Whether asking again soon is of no use: no permission, or no such kind. By its code alone: of a
 /// kind that is not installed the API server says so in plain text.
-pub(super) fn for_good(error: &kube::Error) -> bool {
+pub(crate) fn for_good(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
 }
 

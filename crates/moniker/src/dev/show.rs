@@ -75,6 +75,17 @@ fn entries(alias: &CompiledAlias) -> String {
     if list.is_empty() { "no target is usable".to_owned() } else { list }
 }
 
+/// How more routers join.
+pub(super) fn stream(namespace: &str, url: &url::Url) {
+    let url = url.as_str().trim_end_matches('/');
+    line(&format!("Watch stream: {url}"));
+    line("Another router:");
+    line(&format!(
+        "  moniker router --controller {url} --name two --listen 127.0.0.1:8081 \\\n    \
+         --admin 127.0.0.1:9091 --allow-anonymous {namespace} --allow-cidr 127.0.0.0/8"
+    ));
+}
+
 /// Where it is served, and a line to try.
 pub(super) fn address(namespace: &str, running: &Running, example: Option<&str>) {
     let url = format!("http://{}/v1", running.listen);

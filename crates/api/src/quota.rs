@@ -15,7 +15,7 @@ pub struct Quota {
     pub name: String,
     /// The models that it counts, by `name`. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))]
+    #[schemars(length(min = 1, max = 20), inner(length(min = 1, max = 253)))]
     pub models: Option<Vec<String>>,
     /// Requests. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use super::problems::{At, Problems};
 use crate::text;
 
 const MAX_QUOTAS: usize = 16;
-const MAX_MODELS: usize = 32;
+const MAX_MODELS: usize = 20;
 const MAX_IN_FLIGHT: u32 = 1_000_000;
 
 /// The longest path of a probe.

@@ -4,6 +4,7 @@
 //! Nothing here knows a clock, a socket, a runtime or Kubernetes: time is [`Nanos`], randomness is
 //! [`Rng`], both arguments. So every decision can be replayed.
 
+pub mod affinity;
 pub mod budget;
 pub mod catalog;
 pub mod ejection;

@@ -336,9 +336,10 @@ impl Limits {
             .reduce(f64::max)
     }
 
-    /// The amount of the first rule that counts the model.
-    pub fn first_limit(&self, model: &str) -> Option<u64> {
-        self.entries.iter().find(|e| e.rule.counts(model)).map(|e| e.rule.limit)
+    /// What the first rule that counts the model limits, and to how much a minute.
+    pub fn first_limit(&self, model: &str) -> Option<(Dimension, u64)> {
+        let rule = &self.entries.iter().find(|e| e.rule.counts(model))?.rule;
+        Some((rule.dimension, rule.limit))
     }
 
     /// How many requests are in flight here.

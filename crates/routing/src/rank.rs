@@ -19,6 +19,7 @@ pub use crate::stats::Effects;
 use crate::{
     ejection::Availability,
     facts::RequestFacts,
+    fleet::Dimension,
     id::CandidateIx,
     price::Price,
     rng::Rng,
@@ -55,6 +56,8 @@ pub struct CandidateLive<'a> {
     pub pending: u32,
     /// The fullest of its quotas' dimensions, from 0, this request included; `None`: it has none.
     pub utilization: Option<f64>,
+    /// What the first of its quotas' limits counts, and how much a minute; `None`: it has none.
+    pub quota: Option<(Dimension, u64)>,
     /// Tokens over the last 60 s, by the whole fleet.
     pub used_tokens: f64,
     /// What it costs; `None`: not known.

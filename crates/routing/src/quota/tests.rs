@@ -140,7 +140,8 @@ fn only_the_quotas_of_the_model_count() {
     let mut limits = Limits::new(rules, None, 1);
     limits.set_routers(0);
     limits.tell(at(0), 1, &[]);
-    assert_eq!((limits.first_limit("big"), limits.first_limit("small")), (Some(1), Some(3)));
+    assert_eq!(limits.first_limit("big"), Some((Dimension::Requests, 1)));
+    assert_eq!(limits.first_limit("small"), Some((Dimension::Requests, 3)));
     let _big = limits.reserve(at(0), "big", SMALL).unwrap();
     limits.reserve(at(0), "big", SMALL).unwrap_err();
     let _small = limits.reserve(at(0), "small", SMALL).unwrap();

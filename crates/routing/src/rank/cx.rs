@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::{Ranked, Ranking, Score, View};
 use crate::{
+    affinity,
     facts::RequestFacts,
     id::CandidateIx,
     rng::Rng,
@@ -146,10 +147,14 @@ impl<'a, 'f> SelectCx<'a, 'f> {
     /// A candidate's time in a race that decides a draw by weight: exponentially distributed with
     /// the weight as its rate, so that candidates in ascending order of it are drawn by weight
     /// without replacement (Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
-    /// 2006). A weight that is not above 0 never arrives.
-    pub fn race(&mut self, _ix: CandidateIx, weight: f64) -> f64 {
-        let draw = -(1.0 - self.rng.unit()).ln();
-        if weight > 0.0 { draw / weight } else { f64::INFINITY }
+    /// 2006). A weight that is not above 0 never arrives. With a session there is no draw: the hash
+    /// of session and candidate decides.
+    pub fn race(&mut self, ix: CandidateIx, weight: f64) -> f64 {
+        let point = match (self.facts.session, self.alias.candidates.get(ix.get())) {
+            (Some(session), Some(candidate)) => affinity::point(session, candidate),
+            _ => 1.0 - self.rng.unit(),
+        };
+        affinity::arrival(point, weight)
     }
 
     /// Notes what a candidate was ranked by.

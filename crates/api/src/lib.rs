@@ -11,6 +11,7 @@ pub mod health;
 pub mod price;
 pub mod quota;
 pub mod rules;
+pub mod strategy;
 pub mod target;
 
 pub use alias::{ModelAlias, ModelAliasSpec, ModelAliasStatus};

@@ -2,7 +2,9 @@
 //! run them, the reference lists them. What one object can decide is a rule here; what needs other
 //! objects is a condition.
 
-use routing::{Endpoint, ProviderKind, StrategyKind};
+use routing::{Endpoint, ProviderKind};
+
+use crate::strategy;
 
 /// Which kind a rule belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,7 +337,7 @@ fn model_alias() -> Vec<Rule> {
             "selector is required with from: Selector, and only with it",
         ),
     ];
-    for (kind, member) in strategy_options() {
+    for (kind, member) in strategy::options() {
         rules.push(rule(
             &format!("strategy-{member}"),
             &["spec", "strategy"],
@@ -344,23 +346,6 @@ fn model_alias() -> Vec<Rule> {
         ));
     }
     rules
-}
-
-/// Every strategy that has options, and the member of `spec.strategy` that holds them.
-pub fn strategy_options() -> impl Iterator<Item = (StrategyKind, String)> {
-    let all = StrategyKind::ALL.iter();
-    all.filter_map(|kind| Some((*kind, camel_case(kind.options()?))))
-}
-
-/// The member's name as it is written, of its name in Rust.
-fn camel_case(field: &str) -> String {
-    let mut parts = field.split('_');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |name, part| {
-        let mut chars = part.chars();
-        let head = chars.next().map(|c| c.to_ascii_uppercase());
-        name + &head.into_iter().collect::<String>() + chars.as_str()
-    })
 }
 
 /// That each of these durations is longer than nothing where it is there.

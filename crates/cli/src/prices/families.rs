@@ -84,8 +84,8 @@ impl Family {
 
     /// What the provider itself calls the model of this key.
     pub(super) fn model<'k>(&self, key: &'k str) -> &'k str {
-        let names = self.litellm.iter();
-        names.filter_map(|name| key.strip_prefix(name)?.strip_prefix('/')).next().unwrap_or(key)
+        let mut names = self.litellm.iter();
+        names.find_map(|name| key.strip_prefix(name)?.strip_prefix('/')).unwrap_or(key)
     }
 
     /// Those of kinds that there are.

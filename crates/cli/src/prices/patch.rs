@@ -131,7 +131,7 @@ impl Patches {
                     },
                 )),
                 Err(why) => {
-                    patches.notes.push(format!("{family}: {name:?} {why}, and is left out"))
+                    patches.notes.push(format!("{family}: {name:?} {why}, and is left out"));
                 }
             }
             let notes = model.notes.iter().map(|note| format!("{family}: {name:?} {note}"));

@@ -68,19 +68,9 @@ pub(super) fn guardrails(spec: &ModelAliasSpec, problems: &mut Problems) -> Comp
     out
 }
 
-/// That the options of a strategy are its own.
+/// That the options of a strategy are its own and within their bounds.
 pub(super) fn strategy(spec: &StrategySpec, problems: &mut Problems) {
-    for (kind, member) in api::rules::strategy_options() {
-        if kind != spec.kind && has(spec, &member) {
-            problems.add(
-                format_args!("spec.strategy.{member}"),
-                format_args!("belongs to `type: {kind}`, and means nothing under {}", spec.kind),
-            );
-        }
+    for (member, message) in api::strategy::misfits(spec) {
+        problems.add(format_args!("spec.strategy.{member}"), message);
     }
-}
-
-/// Whether a member is written: asked of its JSON, for the table alone names the members.
-fn has(spec: &StrategySpec, member: &str) -> bool {
-    serde_json::to_value(spec).is_ok_and(|value| value.get(member).is_some())
 }

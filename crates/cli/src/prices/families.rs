@@ -115,6 +115,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_kind_has_a_family_and_no_name_is_in_two() {
+        for kind in ProviderKind::ALL {
+            assert!(FAMILIES.iter().any(|family| family.kind == kind.name()), "{kind}");
+        }
+        let mut names: Vec<&str> =
+            FAMILIES.iter().flat_map(|family| family.litellm).copied().collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
     fn entries_and_hosts_are_told_apart() {
         let name = |key, provider| Family::of_entry(key, provider).map(|family| family.name);
         assert_eq!(name("gpt-4o", Some("openai")), Some("openai"));

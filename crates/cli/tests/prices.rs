@@ -40,7 +40,7 @@ spec:
   provider: OpenAICompatible
   endpoint: {url: "https://api.groq.com/openai/v1"}
   auth: {type: None}
-  models: [{name: house/fast}]
+  models: [{name: house/fast, upstreamName: house/fast-tuned}]
 ---
 apiVersion: moniker.dev/v1alpha1
 kind: ProviderTarget
@@ -132,6 +132,7 @@ fn the_models_of_targets_get_their_prices() {
     );
     for line in [
         "note: ProviderTarget platform/openai: model \"acme-small\" output_cost_per_token is rounded",
+        "note: ProviderTarget default/groq: model \"house/fast\" is priced by its name, for upstreamName",
         "note: ProviderTarget default/groq: model \"house/fast\" has further prices above 128k tokens",
         "no price: ProviderTarget platform/openai: model \"acme-new\" is not in the list of openai",
         "no price: ProviderTarget platform/openai: model \"acme-odd\" is not priced by tokens, images",

@@ -91,6 +91,15 @@ impl Patches {
                     ));
                     continue;
                 };
+                if let Some(upstream) = &model.upstream_name
+                    && catalog.model(family, upstream).is_none()
+                {
+                    patches.notes.push(format!(
+                        "{place} is priced by its name, for upstreamName {upstream:?} is not in the \
+                         list of {}",
+                        family.name
+                    ));
+                }
                 let notes = found.notes.iter().map(|note| format!("{place} {note}"));
                 patches.notes.extend(notes);
                 match &found.price {

@@ -77,4 +77,5 @@ strategies! {
     random_shuffle => RandomShuffle "A draw by weight, anew for every request; the next is drawn among the rest.";
     lowest_latency => LowestLatency(lowest_latency) "The target that will answer this request soonest, as predicted from what the fleet sees.";
     lowest_usage => LowestUsage "The target that has used the least of its quotas; without quotas the one with the fewest tokens by weight.";
+    lowest_price => LowestPrice "The target at which this very request is expected to cost the least; of equals the soonest to answer.";
 }

@@ -1,12 +1,12 @@
 //! What is remembered of one alias: its lineups, and how many bytes a token of its prompts has.
 
 use super::{
-    Effects, LineupStats, ModelStats,
+    Effects, LineupStats,
     lineup::{Visit, apply_all},
 };
 use crate::{
     id::{CandidateIx, ObjectId},
-    snapshot::{CompiledAlias, CompiledEntry, CompiledLineup, Members},
+    snapshot::{CompiledAlias, CompiledCandidate, CompiledEntry, CompiledLineup, Members},
     time::Nanos,
     usage::Usage,
 };
@@ -33,27 +33,33 @@ impl AliasStats {
     /// Nothing known yet of this alias.
     pub fn new(alias: &CompiledAlias) -> Self {
         let mut stats = Self { lineups: Vec::new(), ids: Vec::new(), bytes_per_token: BYTES_START };
-        stats.insert(&alias.id, &alias.lineup);
+        stats.insert(&alias.id, &alias.lineup, &alias.candidates);
         stats
     }
 
     /// Makes room for a lineup and those that it nests; returns the candidates in it.
-    fn insert(&mut self, id: &ObjectId, lineup: &CompiledLineup) -> u64 {
+    fn insert(
+        &mut self,
+        id: &ObjectId,
+        lineup: &CompiledLineup,
+        candidates: &[CompiledCandidate],
+    ) -> u64 {
         let at = usize::from(lineup.ix);
         while self.lineups.len() <= at {
             self.lineups.push(LineupStats::EMPTY);
             self.ids.push(id.clone());
         }
-        let members = lineup.tiers.iter().flatten().fold(0, |set, entry| set | self.members(entry));
-        self.lineups[at] = LineupStats::new(members);
+        let entries = lineup.tiers.iter().flatten();
+        let members = entries.fold(0, |set, entry| set | self.members(entry, candidates));
+        self.lineups[at] = LineupStats::new(members, candidates);
         self.ids[at] = id.clone();
         members
     }
 
-    fn members(&mut self, entry: &CompiledEntry) -> u64 {
+    fn members(&mut self, entry: &CompiledEntry, candidates: &[CompiledCandidate]) -> u64 {
         match &entry.members {
             Members::Candidates(list) => list.iter().fold(0, |set, ix| set | ix.bit()),
-            Members::Alias { id, lineup } => self.insert(id, lineup),
+            Members::Alias { id, lineup } => self.insert(id, lineup, candidates),
         }
     }
 
@@ -88,12 +94,7 @@ impl AliasStats {
 
     /// Computes what is believed of the models anew, where that is due: `visit` shows the
     /// statistics of a candidate's model.
-    pub fn refresh(
-        &mut self,
-        now: Nanos,
-        visit: &mut dyn FnMut(CandidateIx, &mut dyn FnMut(&mut ModelStats)),
-    ) {
-        let visit: &mut Visit<'_> = visit;
+    pub fn refresh(&mut self, now: Nanos, visit: &mut Visit<'_>) {
         for lineup in &mut self.lineups {
             lineup.refresh(now, visit);
         }
@@ -107,10 +108,8 @@ impl AliasStats {
     /// Takes in what an answered request used: of the lineups that rank its candidate, and of the
     /// tokens that `prompt_bytes` of text were.
     pub fn answered(&mut self, ix: CandidateIx, usage: &Usage, prompt_bytes: u64) {
-        if usage.output > 0 {
-            for lineup in self.lineups.iter_mut().filter(|l| l.members() & ix.bit() != 0) {
-                lineup.answered(usage.output);
-            }
+        for lineup in self.lineups.iter_mut().filter(|l| l.members() & ix.bit() != 0) {
+            lineup.answered(ix, usage);
         }
         let tokens = usage.prompt();
         if prompt_bytes > 0 && tokens >= TELLING_TOKENS {

@@ -2,12 +2,19 @@
 //! state of its draws.
 
 use super::{Estimate, Evidence, LineupEffects, ModelStats, Prior, ProbeDraw, effects::Effects};
-use crate::{id::CandidateIx, snapshot::MAX_CANDIDATES, time::Nanos};
+use crate::{
+    id::CandidateIx,
+    snapshot::{CompiledCandidate, MAX_CANDIDATES},
+    time::Nanos,
+    usage::Usage,
+};
 
 /// The first guess of an answer's tokens.
 const OUTPUT_START: f64 = 200.0;
 /// How much of it a new answer is.
 const OUTPUT_STEP: f64 = 0.02;
+/// The first guess of the tokens of an answer of one model, which prices go by.
+const MODEL_OUTPUT_START: f64 = 180.0;
 /// How often what is believed of the models is computed anew.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(100);
 /// How many evaluations in a row must agree before a session's weights change.
@@ -21,6 +28,8 @@ const DEFERRED_AS_OF: f64 = 1.2;
 pub struct LineupStats {
     prior: Prior,
     output: f64,
+    /// The part of prompt tokens that a cache held.
+    cached: f64,
     cells: Vec<Cell>,
     members: u64,
     refreshed: Option<Nanos>,
@@ -29,9 +38,13 @@ pub struct LineupStats {
 }
 
 /// The state of one candidate, or of what it is the anchor of, in a lineup.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Cell {
     estimate: Estimate,
+    /// The first candidate of the lineup with the same model, which keeps what is shared.
+    model: CandidateIx,
+    /// The mean tokens of that model's answers.
+    output: f64,
     weight: Option<f64>,
     /// When it was last probed, or may count as probed, in seconds.
     probed: Option<f64>,
@@ -44,6 +57,22 @@ struct Cell {
 /// Looks at the statistics of a candidate's model, if it has any.
 pub(super) type Visit<'a> = dyn FnMut(CandidateIx, &mut dyn FnMut(&mut ModelStats)) + 'a;
 
+impl Default for Cell {
+    fn default() -> Self {
+        Self {
+            estimate: Estimate::START,
+            model: CandidateIx(0),
+            output: MODEL_OUTPUT_START,
+            weight: None,
+            probed: None,
+            was_probed: false,
+            affinity: None,
+            proposed: 0,
+            agreed: 0,
+        }
+    }
+}
+
 impl Default for LineupStats {
     fn default() -> Self {
         Self::EMPTY
@@ -55,6 +84,7 @@ impl LineupStats {
     pub const EMPTY: Self = Self {
         prior: Prior::START,
         output: OUTPUT_START,
+        cached: 0.0,
         cells: Vec::new(),
         members: 0,
         refreshed: None,
@@ -62,10 +92,16 @@ impl LineupStats {
         evaluated: None,
     };
 
-    /// A lineup over these candidates of its alias, a set of [`CandidateIx::bit`].
-    pub fn new(members: u64) -> Self {
+    /// A lineup over these of the candidates of its alias, a set of [`CandidateIx::bit`].
+    pub fn new(members: u64, candidates: &[CompiledCandidate]) -> Self {
         let len = MAX_CANDIDATES - members.leading_zeros() as usize;
-        Self { members, cells: vec![Cell::default(); len], ..Self::EMPTY }
+        let mut cells = vec![Cell::default(); len];
+        for ix in ixs(members) {
+            let name = |ix: CandidateIx| candidates.get(ix.get()).map(|c| &c.model);
+            let first = ixs(members).find(|first| name(*first) == name(ix));
+            cells[ix.get()].model = first.unwrap_or(ix);
+        }
+        Self { members, cells, ..Self::EMPTY }
     }
 
     /// The candidates that it ranks, as a set of [`CandidateIx::bit`].
@@ -81,16 +117,36 @@ impl LineupStats {
 
     /// The expected tokens of an answer, within the caller's own limit.
     pub fn output_tokens(&self, cap: Option<u64>) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "nobody asks for 2^53 tokens")]
-        let cap = cap.map_or(f64::INFINITY, |cap| cap as f64);
-        self.output.min(cap)
+        self.output.min(limit(cap))
     }
 
-    /// Takes in how long an answer was.
-    pub fn answered(&mut self, output_tokens: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "clamped first")]
-        let tokens = output_tokens.min(1 << 32) as f64;
-        self.output += OUTPUT_STEP * (tokens - self.output);
+    /// The expected tokens of an answer of a candidate's model, within the caller's own limit: one
+    /// writes more than another, and is paid for it.
+    pub fn output_tokens_of(&self, ix: CandidateIx, cap: Option<u64>) -> f64 {
+        let model = self.cells.get(ix.get()).and_then(|cell| self.cells.get(cell.model.get()));
+        model.map_or(MODEL_OUTPUT_START, |cell| cell.output).min(limit(cap))
+    }
+
+    /// The part of prompt tokens that a cache held, over the whole lineup: a part of each
+    /// candidate's own would keep whoever was asked first cheapest for ever.
+    pub fn cached_part(&self) -> f64 {
+        self.cached
+    }
+
+    /// Takes in what an answer of a candidate used.
+    pub fn answered(&mut self, ix: CandidateIx, usage: &Usage) {
+        if usage.output > 0 {
+            let tokens = float(usage.output);
+            self.output += OUTPUT_STEP * (tokens - self.output);
+            let model = self.cells.get(ix.get()).map(|cell| cell.model.get());
+            if let Some(cell) = model.and_then(|model| self.cells.get_mut(model)) {
+                cell.output += OUTPUT_STEP * (tokens - cell.output);
+            }
+        }
+        if usage.prompt() > 0 {
+            let part = (float(usage.cache_read) / float(usage.prompt())).min(1.0);
+            self.cached += OUTPUT_STEP * (part - self.cached);
+        }
     }
 
     /// The smoothed weight of a draw, if there has been one.
@@ -180,12 +236,14 @@ impl LineupStats {
     ) {
         self.prior = previous.prior;
         self.output = previous.output;
+        self.cached = previous.cached;
         self.smoothed = previous.smoothed;
         self.evaluated = previous.evaluated;
         for ix in ixs(self.members) {
             let old = before(ix).and_then(|old| previous.cells.get(old.get()));
             if let (Some(cell), Some(old)) = (self.cells.get_mut(ix.get()), old) {
-                *cell = *old;
+                let output = previous.cells.get(old.model.get()).map_or(old.output, |c| c.output);
+                *cell = Cell { model: cell.model, output, ..*old };
             }
         }
     }
@@ -227,6 +285,19 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: smallvec::SmallVec<[f64; 8]> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
+}
+
+/// The caller's own limit of output tokens.
+fn limit(cap: Option<u64>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "nobody asks for 2^53 tokens")]
+    cap.map_or(f64::INFINITY, |cap| cap as f64)
+}
+
+/// A count of tokens; none is larger than 2^32.
+fn float(tokens: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "clamped first")]
+    let tokens = tokens.min(1 << 32) as f64;
+    tokens
 }
 
 fn seconds(at: Nanos) -> f64 {

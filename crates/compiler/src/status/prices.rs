@@ -1,7 +1,10 @@
 //! What an alias asks of the prices and capabilities of its candidates: which of them have no price
 //! where one is needed, and whether its guardrails leave any.
 
-use routing::snapshot::{CompiledCandidate, CompiledModel};
+use routing::{
+    StrategyKind,
+    snapshot::{CompiledCandidate, CompiledModel},
+};
 
 use crate::{
     resolve::{Lineup, Options, Resolved},
@@ -16,7 +19,7 @@ pub(super) fn unknown(
 ) -> Option<String> {
     let guardrails = &options.guardrails;
     let ceiling = guardrails.max_price_input.or(guardrails.max_price_output).is_some();
-    let by_price = lineup.compiled.strategy.kind.name() == "LowestPrice";
+    let by_price = lineup.compiled.strategy.kind == StrategyKind::LowestPrice;
     if !ceiling && !by_price {
         return None;
     }

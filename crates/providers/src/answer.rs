@@ -90,19 +90,14 @@ pub(crate) fn provider_gave_up() -> Failure {
 
 /// What stands in an answer, or in one event of a stream.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, of no order to make states of"
-)]
 pub(crate) struct Seen {
     /// An object that holds an error.
     pub(crate) error: Option<Span>,
     pub(crate) usage: Option<Usage>,
     /// Whether usage is there, be it one that counts nothing.
     pub(crate) states_usage: bool,
-    /// How many choices, and whether `choices` is there at all.
+    /// How many choices.
     pub(crate) choices: usize,
-    pub(crate) has_choices: bool,
     /// Whether any choice has content.
     pub(crate) content: bool,
     /// How much content all choices have.
@@ -183,7 +178,6 @@ impl Seen {
                 )?;
             }
             "choices" if r.peek()? == Kind::Array => {
-                self.has_choices = true;
                 r.array(|r| self.choice(r))?;
             }
             "data" if r.peek()? == Kind::Array => {

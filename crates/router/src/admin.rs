@@ -9,13 +9,14 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use routing::ObjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use telemetry::{Metrics, feedback};
 
 use crate::{clock, link::SharedStore, store::Asked};
 
@@ -29,8 +30,8 @@ const MAX_BODY: usize = 1 << 20;
 pub struct Admin {
     /// What is held.
     pub store: SharedStore,
-    /// The text of `/metrics`.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What `/metrics` tells.
+    pub metrics: Arc<Metrics>,
     /// The aliases that have no usable candidate.
     pub unusable: Arc<dyn Fn() -> Vec<ObjectId> + Send + Sync>,
     /// Whether this router is ending: it serves what it has, and wants no more.
@@ -81,8 +82,11 @@ async fn ready(State((admin, serving)): State<Ready>) -> Response {
     (status, Json(body)).into_response()
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let mut response = (admin.metrics)().into_response();
+/// All of it, or what the controller asks for: what is for the fleet.
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let alone = headers.get(feedback::HEADER).is_some_and(|value| value == feedback::ALONE);
+    let text = if alone { admin.metrics.render_feedback() } else { admin.metrics.render() };
+    let mut response = text.into_response();
     let text = HeaderValue::from_static(telemetry::metrics::CONTENT_TYPE);
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response

@@ -21,7 +21,7 @@ use crate::{
     facts::Asked,
     live::target::LiveTarget,
     pipeline::Reply,
-    record::{Ending, Record, Tokens},
+    record::{Ending, Record, Seen},
     relay::Relay,
     source::{Broken, Source},
     upstream::{PooledBody, Reuse, Segments, SendError},
@@ -244,10 +244,10 @@ impl Attempt<'_> {
         let provider = self.target.compiled.provider;
         let answer = judge_answer(provider, self.asked.endpoint, status, text)
             .map_err(|failure| Refused::By(Box::new(failure)))?;
+        record.saw(Seen { usage: answer.usage, amount: answer.amount, ..Seen::default() });
         if answer.filtered && self.filtered_is_fault {
             return Err(self.filtered(status));
         }
-        record.tokens = answer.usage.map(|u| Tokens { input: u.prompt(), output: u.completion() });
         Ok(())
     }
 
@@ -304,6 +304,7 @@ impl Attempt<'_> {
                         return Err(Refused::By(Box::new(failure)));
                     }
                     Judgement::Terminal { filtered: true } if self.filtered_is_fault => {
+                        record.saw(Seen::from(&stream));
                         return Err(self.filtered(status));
                     }
                     Judgement::Decisive | Judgement::Terminal { .. } => committed = true,

@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use routing::{
-    CandidateIx, OutcomeClass, Rng,
+    CandidateIx, Nanos, OutcomeClass, Rng,
     fallback::{Ended, FallbackPlan, Next, PlanCx, StopReason, Verdict, Why},
     outcome::Fault,
+    quota::{Estimate, Full},
+    rank::{Effects, Ranked},
 };
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep};
@@ -19,7 +21,8 @@ use crate::{
     errors::{RATE_LIMIT, Refusal, SERVER_ERROR},
     facts::Asked,
     filter,
-    live::LiveAlias,
+    limits::Hold,
+    live::{LiveAlias, target::LiveTarget},
     pipeline::{Reply, Traffic},
     record::Record,
     respond::Reason,
@@ -34,6 +37,14 @@ pub(crate) struct Attempts<'r> {
     plan: FallbackPlan,
     /// The candidate that the strategy would have asked first, were all available.
     skipped: bool,
+    /// What the ranking changes of live state, until the first attempt starts; and as of when.
+    effects: Option<Box<(Effects, Nanos)>>,
+    /// Whether an attempt has started.
+    started: bool,
+    /// What the request is expected to use.
+    expected: Estimate,
+    /// The candidates that are at a limit, as of the decision or since.
+    full: SmallVec<[(CandidateIx, Full); 1]>,
     rng: Rng,
     /// The last failure of each kind of answer.
     failures: SmallVec<[Failed; 2]>,
@@ -50,8 +61,23 @@ impl<'r> Attempts<'r> {
         rng: Rng,
     ) -> Self {
         let skipped = decision.skips();
-        let plan = FallbackPlan::new(decision.ranking, alias.compiled.fallback.clone());
-        Self { traffic, alias, asked, headers, plan, skipped, rng, failures: SmallVec::new() }
+        let Decision { now, ranked: Ranked { ranking, effects, .. }, expected, full, .. } =
+            decision;
+        let plan = FallbackPlan::new(ranking, alias.compiled.fallback.clone());
+        Self {
+            traffic,
+            alias,
+            asked,
+            headers,
+            plan,
+            skipped,
+            effects: (!effects.is_empty()).then(|| Box::new((effects, now))),
+            started: false,
+            expected,
+            full,
+            rng,
+            failures: SmallVec::new(),
+        }
     }
 
     /// Tries until something is to be answered.
@@ -78,7 +104,16 @@ impl<'r> Attempts<'r> {
                         last = Some(Ended::NotClaimed);
                         continue;
                     }
-                    record.attempt_begins(candidate, why);
+                    let hold = match self.reserve(target, *model, candidate, record) {
+                        Ok(hold) => hold,
+                        Err(until) => {
+                            target.unclaim(*model, clock::now());
+                            last = Some(Ended::AtLimit { until });
+                            continue;
+                        }
+                    };
+                    self.first_starts(candidate);
+                    record.attempt_begins(candidate, why, hold);
                     let job = Attempt {
                         asked: self.asked,
                         headers: self.headers,
@@ -108,6 +143,53 @@ impl<'r> Attempts<'r> {
                     }
                 }
                 Next::Stop(reason) => return Err(self.refusal(reason, record)),
+            }
+        }
+    }
+
+    /// Reserves what the request is expected to use of the target's limits, unless it holds that
+    /// already: it counts once there, however often it is tried. Else: until when it is at one.
+    fn reserve(
+        &mut self,
+        target: &LiveTarget,
+        model: usize,
+        candidate: CandidateIx,
+        record: &mut Record,
+    ) -> Result<Option<Hold>, Nanos> {
+        let Some(limits) = &target.limits else { return Ok(None) };
+        let (live, compiled) = (&target.models[model], &target.compiled.models[model]);
+        if let Some(hold) = record.hold.take_if(|hold| hold.is_of(&live.label)) {
+            return Ok(Some(hold));
+        }
+        let now = clock::now();
+        let reserved = Hold::reserve(limits, &live.label, &compiled.name, self.expected, now);
+        reserved.map(Some).map_err(|full| {
+            let until = now + full.retry_after;
+            self.full.retain(|(ix, _)| *ix != candidate);
+            self.full.push((candidate, full));
+            until
+        })
+    }
+
+    /// When the first attempt starts, live state takes in what the ranking changes of it, and the
+    /// limits that kept the request away from a target count it as demand.
+    fn first_starts(&mut self, candidate: CandidateIx) {
+        if let Some(effects) = self.effects.take() {
+            self.alias.stats.apply(&effects.0, effects.1);
+        }
+        if self.started {
+            return;
+        }
+        self.started = true;
+        for (ix, _) in &self.full {
+            let live = &self.alias.candidates[ix.get()];
+            // The order of the list stands for what would have been asked first, where it decides.
+            let passed_over = *ix < candidate || self.alias.by_numbers;
+            if passed_over
+                && let Some(limits) = live.limits()
+                && let Some((_, model)) = live.model()
+            {
+                limits.lock().refuse(clock::now(), &model.name, self.expected);
             }
         }
     }
@@ -167,7 +249,11 @@ impl<'r> Attempts<'r> {
             StopReason::Deadline => Reason::Deadline,
             StopReason::FallbackBudgetExhausted => Reason::Budget,
             StopReason::Ejected { .. } => Reason::Ejected,
+            StopReason::AtLimit { .. } => Reason::AtLimit,
         };
+        if let StopReason::AtLimit { until } = stop {
+            return self.all_full(until);
+        }
         let last = self.failures.last();
         if let Some(failed) = last
             && failed.ending.class == OutcomeClass::InvalidRequest
@@ -186,6 +272,26 @@ impl<'r> Attempts<'r> {
         }
         refusal.exhausted = true;
         refusal
+    }
+
+    /// Nothing was tried: what is not ejected is at a limit that the alias's owner or the provider
+    /// set.
+    fn all_full(&self, until: Nanos) -> Refusal {
+        let name = &self.alias.compiled.id;
+        let why: Vec<String> = self
+            .full
+            .iter()
+            .map(|(ix, full)| {
+                let candidate = &self.alias.compiled.candidates[ix.get()];
+                format!("{}/{}: {}", candidate.target, candidate.model, limit(full))
+            })
+            .collect();
+        let message = format!(
+            "Every target of the alias {name} is at its limit ({}): ask again after Retry-After.",
+            why.join("; ")
+        );
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "rate_limit_exceeded", message)
+            .retry_after(until.since(clock::now()).max(Duration::from_secs(1)))
     }
 
     /// Nothing was tried, or only what is rate limited: the targets wait for their time.
@@ -251,6 +357,14 @@ impl<'r> Attempts<'r> {
             }
         });
         until.min().map(|d| d.max(Duration::from_secs(1)))
+    }
+}
+
+/// Which limit is reached, for people.
+pub(crate) fn limit(full: &Full) -> String {
+    match &full.quota {
+        Some(quota) => format!("{} of the quota {quota}", full.dimension),
+        None => "maxInFlight".to_owned(),
     }
 }
 

@@ -2,16 +2,19 @@
 //! them. Made from the same types that requests use; nothing is called and nothing changes.
 
 use routing::{
-    Nanos, RequestFacts,
+    CandidateIx, Money, Nanos, RequestFacts, Usage,
     ejection::Availability,
     fallback::Why,
     filter::indexes,
-    snapshot::{CompiledFallback, CompiledTimeouts},
+    rank::{Score, reason},
+    snapshot::{CompiledAlias, CompiledFallback, CompiledLineup, CompiledTimeouts, Members},
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{clock, decide::Decision, filter, live::LiveAlias, record::Record};
+use crate::{
+    attempts::limit, clock, decide::Decision, filter, live::LiveAlias, record::Record, used::Used,
+};
 
 /// A decision, explained.
 #[derive(Serialize)]
@@ -26,6 +29,7 @@ struct Explanation<'a> {
     /// With the same facts and live view it gives the same decision.
     seed: u64,
     request: Facts<'a>,
+    expected: Expected,
     /// In the order in which they would be tried; filtered ones last.
     candidates: Vec<Candidate<'a>>,
     fallback: &'a CompiledFallback,
@@ -41,8 +45,18 @@ struct Facts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     output_cap: Option<u64>,
     needs: Vec<&'static str>,
+    /// Whether it belongs to a session.
+    session: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     providers: &'a [&'a str],
+}
+
+/// What the request is expected to use.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Expected {
+    prompt_tokens: u64,
+    output_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -55,6 +69,19 @@ struct Candidate<'a> {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_model: Option<&'a str>,
+    /// What orders the lineup that it stands in.
+    strategy: &'static str,
+    /// What it was ranked by, for people; absent: its strategy goes by no number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<String>,
+    /// Requests of this router that it is working on.
+    pending: u32,
+    /// What the expected use costs there, a decimal; absent: its price is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_cost: Option<Money>,
+    /// The limit of which this router's share is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_limit: Option<AtLimit>,
     availability: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ejected_by: Option<&'static str>,
@@ -62,6 +89,28 @@ struct Candidate<'a> {
     recovers_in_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filtered: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AtLimit {
+    limit: String,
+    retry_after_ms: u64,
+}
+
+/// What became of a request, for the metadata.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome<'a> {
+    request_id: &'a str,
+    reason: &'static str,
+    attempts: Vec<Attempt<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Used>,
+    /// A decimal, exact; absent: a price is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Money>,
+    decision: &'a Value,
 }
 
 /// An attempt, for the metadata.
@@ -75,19 +124,26 @@ struct Attempt<'a> {
     status: Option<u16>,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Used>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
 
 /// Explains a decision.
 pub(crate) fn explain(alias: &LiveAlias, facts: &RequestFacts<'_>, decision: &Decision) -> Value {
     let now = clock::now();
-    let ranked = decision.ranking.iter().enumerate();
-    let mut candidates: Vec<Candidate<'_>> = ranked
-        .map(|(rank, ix)| candidate(alias, ix.get(), Some(rank + 1), decision, None, now))
-        .collect();
-    for ix in indexes(&alias.compiled).filter(|ix| !decision.ranking.contains(ix)) {
+    let strategies = strategies(&alias.compiled);
+    let ranked = decision.ranking().iter().enumerate();
+    let candidate = |ix: CandidateIx, rank, filtered| {
+        candidate(alias, ix, rank, decision, strategies[ix.get()], filtered, now)
+    };
+    let mut candidates: Vec<Candidate<'_>> =
+        ranked.map(|(rank, ix)| candidate(*ix, Some(rank + 1), None)).collect();
+    for ix in indexes(&alias.compiled).filter(|ix| !decision.ranking().contains(ix)) {
         let why = filter::reason(alias, ix, facts).map(|reason| reason.to_string());
-        candidates.push(candidate(alias, ix.get(), None, decision, why, now));
+        candidates.push(candidate(ix, None, why));
     }
     let explanation = Explanation {
         summary: summary(alias, decision, &candidates),
@@ -102,7 +158,12 @@ pub(crate) fn explain(alias: &LiveAlias, facts: &RequestFacts<'_>, decision: &De
             prompt_tokens: facts.prompt_tokens,
             output_cap: facts.output_cap,
             needs: facts.needs.iter().map(routing::Capability::name).collect(),
+            session: facts.session.is_some(),
             providers: &facts.providers,
+        },
+        expected: Expected {
+            prompt_tokens: decision.expected.prompt,
+            output_tokens: decision.expected.output,
         },
         candidates,
         fallback: &alias.compiled.fallback,
@@ -112,28 +173,64 @@ pub(crate) fn explain(alias: &LiveAlias, facts: &RequestFacts<'_>, decision: &De
     serde_json::to_value(&explanation).unwrap_or_default()
 }
 
+/// The strategy of the lineup that each candidate stands in: of a nested alias, its own.
+fn strategies(alias: &CompiledAlias) -> Vec<&'static str> {
+    fn walk(lineup: &CompiledLineup, out: &mut [&'static str]) {
+        for entry in lineup.tiers.iter().flatten() {
+            match &entry.members {
+                Members::Candidates(list) => {
+                    for ix in list {
+                        if let Some(slot) = out.get_mut(ix.get()) {
+                            *slot = lineup.strategy.kind.name();
+                        }
+                    }
+                }
+                Members::Alias { lineup, .. } => walk(lineup, out),
+            }
+        }
+    }
+    let mut out = vec![alias.lineup.strategy.kind.name(); alias.candidates.len()];
+    walk(&alias.lineup, &mut out);
+    out
+}
+
 fn candidate<'a>(
     alias: &'a LiveAlias,
-    i: usize,
+    ix: CandidateIx,
     rank: Option<usize>,
     decision: &Decision,
+    strategy: &'static str,
     filtered: Option<String>,
     now: Nanos,
 ) -> Candidate<'a> {
-    let compiled = &alias.compiled.candidates[i];
-    let (availability, ejected_by, until) = match decision.availability[i] {
+    let compiled = &alias.compiled.candidates[ix.get()];
+    let model = alias.candidates[ix.get()].model();
+    let (availability, ejected_by, until) = match decision.availability[ix.get()] {
         Availability::Available => ("Available", None, None),
         Availability::Soft { until } => ("EjectedSoft", None, Some(until)),
         Availability::Hard { until, by } => ("EjectedHard", Some(by.name()), Some(until)),
+    };
+    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let expected = Usage {
+        input: decision.expected.prompt,
+        output: decision.expected.output,
+        ..Usage::default()
     };
     Candidate {
         rank,
         entry: &compiled.entry,
         target: format!("{}/{}", compiled.target, compiled.model),
-        upstream_model: alias.candidates[i].model().map(|(_, m)| m.upstream_name.as_str()),
+        upstream_model: model.map(|(_, m)| m.upstream_name.as_str()),
+        strategy,
+        score: decision.ranked.scores.get(ix.get()).and_then(|s| s.as_ref()).map(Score::to_string),
+        pending: model.map_or(0, |(live, _)| live.stats.pending()),
+        expected_cost: model.and_then(|(_, m)| m.price.as_ref()).map(|p| p.cost(&expected)),
+        at_limit: decision
+            .at_limit(ix)
+            .map(|full| AtLimit { limit: limit(full), retry_after_ms: millis(full.retry_after) }),
         availability,
         ejected_by,
-        recovers_in_ms: until.map(|u| u64::try_from(u.since(now).as_millis()).unwrap_or(u64::MAX)),
+        recovers_in_ms: until.map(|u| millis(u.since(now))),
         filtered,
     }
 }
@@ -141,25 +238,22 @@ fn candidate<'a>(
 /// The sentence that sums a decision up.
 fn summary(alias: &LiveAlias, decision: &Decision, candidates: &[Candidate<'_>]) -> String {
     let strategy = alias.compiled.lineup.strategy.kind;
-    let filtered = candidates.iter().filter(|c| c.rank.is_none()).count();
-    let Some(first) = candidates.first().filter(|c| c.rank.is_some()) else {
+    if decision.ranking().is_empty() {
         return format!("No candidate of {} can serve this request.", alias.compiled.id);
+    }
+    let mut text = format!("{strategy}: {}", reason(&alias.compiled, &decision.ranked));
+    let count = |what: &dyn Fn(&Candidate<'_>) -> bool| {
+        candidates.iter().filter(|candidate| what(candidate)).count()
     };
-    let ranked = decision.ranking.len();
-    let ejected = decision
-        .ranking
-        .iter()
-        .filter(|ix| decision.availability[ix.get()] != Availability::Available)
-        .count();
-    let mut text = format!("{strategy} puts {} first", first.target);
-    if ranked > 1 {
-        text.push_str(&format!(", with {} behind it", ranked - 1));
-    }
-    if ejected > 0 {
-        text.push_str(&format!("; {ejected} of them ejected"));
-    }
-    if filtered > 0 {
-        text.push_str(&format!("; {filtered} filtered"));
+    let ranked = |c: &Candidate<'_>| c.rank.is_some();
+    for (number, what) in [
+        (count(&|c| ranked(c) && c.availability != "Available"), "ejected"),
+        (count(&|c| ranked(c) && c.at_limit.is_some()), "at a limit"),
+        (count(&|c| !ranked(c)), "filtered"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!("; {number} {what}"));
+        }
     }
     text.push('.');
     text
@@ -182,14 +276,19 @@ pub(crate) fn metadata(record: &Record, decision: &Value) -> Value {
             outcome: tried.ending.class.name(),
             status: tried.ending.status,
             duration_ms: u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
+            tokens: tried.used,
+            cost: tried.cost,
             message: tried.ending.message.as_deref(),
         })
         .collect();
-    serde_json::json!({
-        "requestId": record.request_id.to_str().unwrap_or_default(),
-        "reason": record.reason.name(),
-        "attempts": attempts,
-        "tokens": record.tokens,
-        "decision": decision,
-    })
+    let outcome = Outcome {
+        request_id: record.request_id.to_str().unwrap_or_default(),
+        reason: record.reason.name(),
+        attempts,
+        tokens: record.used(),
+        cost: record.cost(),
+        decision,
+    };
+    // Texts and numbers: this cannot fail.
+    serde_json::to_value(&outcome).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use providers::{BodyError, RequestBody};
 use routing::{Endpoint, RequestFacts};
 use smallvec::SmallVec;
 
-use crate::errors::Refusal;
+use crate::{errors::Refusal, used::Estimate};
 
 /// A request as it was asked.
 #[derive(Debug)]
@@ -40,17 +40,29 @@ impl Asked {
         Ok(Self { endpoint, text, read, timeout, metadata })
     }
 
+    /// What is known of its size where so many bytes of text are a token.
+    pub(crate) fn estimate(&self, bytes_per_token: f64) -> Estimate {
+        let prompt = self.read.prompt;
+        let text_bytes = if prompt.other_tokens == 0 { prompt.text_bytes } else { 0 };
+        Estimate { prompt_tokens: prompt.tokens(bytes_per_token), bytes_per_token, text_bytes }
+    }
+
     /// What routing needs to know; the narrowing is borrowed from the headers.
-    pub(crate) fn facts<'h>(&self, headers: &'h HeaderMap) -> Result<RequestFacts<'h>, Refusal> {
+    pub(crate) fn facts<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        estimate: Estimate,
+        session: Option<u64>,
+    ) -> Result<RequestFacts<'h>, Refusal> {
         Ok(RequestFacts {
             endpoint: self.endpoint,
             stream: self.read.stream,
-            prompt_tokens: self.read.prompt_tokens(),
+            prompt_tokens: estimate.prompt_tokens,
             output_cap: self.read.output_cap(),
             needs: self.read.needs,
             reasoning: self.read.reasoning,
             providers: narrowing(headers)?,
-            session: None,
+            session,
         })
     }
 }

@@ -10,10 +10,14 @@ mod inflate;
 mod machine;
 mod session;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
-use routing::Nanos;
+use routing::{Nanos, fleet::FleetView};
 use telemetry::Metrics;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
@@ -32,6 +36,19 @@ pub type SharedStore = Arc<Mutex<Store>>;
 /// Takes over what took effect. When it returns, requests are served from it.
 pub type Apply = dyn Fn(&Applied) + Send + Sync;
 
+/// What the link learns of the fleet: hints, which come beside the snapshots and wait for no COMMIT.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FleetNews {
+    /// So many routers are ready, at least 1.
+    Routers(u32),
+    /// What all other routers saw, and this one's shares of the limits.
+    View(FleetView),
+}
+
+/// Takes news of the fleet, with the moment at which they came. It is called between two frames, so
+/// it should be quick.
+pub type TellFleet = dyn Fn(FleetNews, Nanos) + Send + Sync;
+
 /// What a link is set up with.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -39,6 +56,8 @@ pub struct Settings {
     pub controller: Url,
     /// This router's name.
     pub router: String,
+    /// Where its admin port is, for `moniker dev`, which has no cluster to ask.
+    pub admin: Option<SocketAddr>,
     /// Of the jitter between attempts; another one for every router.
     pub seed: u64,
 }
@@ -61,6 +80,7 @@ pub struct Link {
     seed: u64,
     store: SharedStore,
     apply: Arc<Apply>,
+    fleet: Arc<TellFleet>,
     metrics: Arc<Metrics>,
 }
 
@@ -72,7 +92,7 @@ impl Link {
         apply: Arc<Apply>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, LinkError> {
-        let Settings { controller, router, seed } = settings;
+        let Settings { controller, router, admin, seed } = settings;
         if !matches!(controller.scheme(), "http" | "https") {
             return Err(LinkError::Address(controller));
         }
@@ -83,7 +103,15 @@ impl Link {
             .user_agent(concat!("moniker/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(LinkError::Client)?;
-        Ok(Self { url: watch_url(controller, &router), client, seed, store, apply, metrics })
+        let url = watch_url(controller, &router, admin);
+        Ok(Self { url, client, seed, store, apply, fleet: Arc::new(|_, _| {}), metrics })
+    }
+
+    /// The same link, which tells the news of the fleet as well.
+    #[must_use]
+    pub fn telling(mut self, fleet: Arc<TellFleet>) -> Self {
+        self.fleet = fleet;
+        self
     }
 
     /// Runs for ever: one stream after another.
@@ -111,14 +139,28 @@ impl Link {
 }
 
 /// Where the stream is asked for.
-fn watch_url(mut controller: Url, name: &str) -> Url {
+fn watch_url(mut controller: Url, name: &str, admin: Option<SocketAddr>) -> Url {
     let path = format!("{}{}", controller.path().trim_end_matches('/'), wire::PATH);
     controller.set_path(&path);
     let protocol = wire::PROTOCOL.to_string();
     let mut query = controller.query_pairs_mut();
     query.clear().append_pair("router", name).append_pair("protocol", &protocol);
+    if let Some(admin) = admin {
+        query.append_pair("admin", &reachable(admin).to_string());
+    }
     drop(query);
     controller
+}
+
+/// Where a port can be reached from this machine: what listens on all addresses does so on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// A time of the state machine as the runtime's timers know it.
@@ -138,9 +180,21 @@ mod tests {
 
     #[test]
     fn the_stream_is_below_the_controllers_url() {
-        let of = |url: &str| watch_url(url.parse().unwrap(), "a b").to_string();
+        let of = |url: &str| watch_url(url.parse().unwrap(), "a b", None).to_string();
         let query = "router=a+b&protocol=1";
         assert_eq!(of("http://c:8443"), format!("http://c:8443/v1/watch?{query}"));
         assert_eq!(of("http://c/under/?x=1"), format!("http://c/under/v1/watch?{query}"));
+    }
+
+    #[test]
+    fn the_admin_port_is_named_as_this_machine_reaches_it() {
+        for (admin, told) in [
+            ("[::]:9090", "%5B%3A%3A1%5D%3A9090"),
+            ("0.0.0.0:1", "127.0.0.1%3A1"),
+            ("127.0.0.2:7", "127.0.0.2%3A7"),
+        ] {
+            let url = watch_url("http://c".parse().unwrap(), "r", Some(admin.parse().unwrap()));
+            assert_eq!(url.query().unwrap(), format!("router=r&protocol=1&admin={told}"));
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The live snapshot: what requests are served from. Assembled off the traffic path from what the
-//! controller sent, and swapped in whole; ejections are carried over by name, so that an edit ends
-//! none of them. A request loads it once and works with indexes from there on.
+//! controller sent, and swapped in whole; ejections, limits and statistics are carried over by name,
+//! so that an edit ends none of them. A request loads it once and works with indexes from there on.
 
 pub(crate) mod health;
+pub(crate) mod stats;
 pub(crate) mod target;
 
 use std::{
@@ -13,15 +14,24 @@ use std::{
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 use routing::{
-    Digest, Nanos, ObjectId,
+    Digest, Nanos, ObjectId, StrategyKind,
     ejection::Availability,
-    snapshot::{CompiledAlias, CompiledModel, Resource, RoutingSnapshot, Visibility},
+    snapshot::{
+        CompiledAlias, CompiledLineup, CompiledModel, Members, Resource, RoutingSnapshot,
+        Visibility,
+    },
 };
 use secrecy::SecretString;
 use telemetry::{AliasMetrics, AttemptMetrics, Metrics};
 
-use self::target::{LiveModel, LiveTarget, header_value};
-use crate::upstream::{EndpointPool, Pools};
+use self::{
+    stats::AliasCell,
+    target::{LiveModel, LiveTarget, header_value},
+};
+use crate::{
+    limits::SharedLimits,
+    upstream::{EndpointPool, Pools},
+};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -73,6 +83,10 @@ pub(crate) struct LiveAlias {
     pub(crate) candidates: Vec<LiveCandidate>,
     /// What is counted of it.
     pub(crate) metrics: Arc<AliasMetrics>,
+    /// What is remembered of it.
+    pub(crate) stats: Arc<AliasCell>,
+    /// Whether a strategy of it goes by live numbers: the others pay nothing for them.
+    pub(crate) by_numbers: bool,
     digest: Digest,
 }
 
@@ -93,6 +107,11 @@ impl LiveCandidate {
     pub(crate) fn model(&self) -> Option<(&LiveModel, &CompiledModel)> {
         let (target, ix) = self.place.as_ref()?;
         Some((&target.models[*ix], &target.compiled.models[*ix]))
+    }
+
+    /// The limits of its target, if that states any.
+    pub(crate) fn limits(&self) -> Option<&SharedLimits> {
+        self.place.as_ref()?.0.limits.as_ref()
     }
 
     /// Whether it may be asked.
@@ -195,6 +214,11 @@ impl LiveSnapshot {
         {
             return Arc::clone(old);
         }
+        let stats = match old {
+            Some(old) if old.digest == digest => Arc::clone(&old.stats),
+            Some(old) => Arc::new(AliasCell::adopting(compiled, &old.stats, &old.compiled)),
+            None => Arc::new(AliasCell::new(compiled)),
+        };
         let id = compiled.id.to_string();
         let parts: Vec<Digest> = places.iter().flatten().map(|(target, _)| target.digest).collect();
         let revision = Digest::of_parts([digest].iter().chain(&parts).map(Digest::as_bytes));
@@ -210,6 +234,8 @@ impl LiveSnapshot {
                     LiveCandidate { place, metrics }
                 })
                 .collect(),
+            stats,
+            by_numbers: by_numbers(&compiled.lineup),
             compiled: compiled.clone(),
             digest,
         })
@@ -255,6 +281,16 @@ impl LiveSnapshot {
         seen
     }
 
+    /// The target of this id.
+    pub(crate) fn target(&self, id: &ObjectId) -> Option<&Arc<LiveTarget>> {
+        self.targets.get(id)
+    }
+
+    /// All targets.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Arc<LiveTarget>> {
+        self.targets.values()
+    }
+
     /// Whether a target of it is reached by this pool.
     pub(crate) fn uses(&self, pool: &Arc<EndpointPool>) -> bool {
         self.pools.contains(&Arc::as_ptr(pool).addr())
@@ -278,6 +314,15 @@ impl LiveAlias {
     fn is_seen_from(&self, namespace: &str) -> bool {
         self.compiled.export.admits(&self.compiled.id.namespace, namespace)
     }
+}
+
+/// Whether a strategy of a lineup, or of one that it nests, goes by live numbers.
+fn by_numbers(lineup: &CompiledLineup) -> bool {
+    !matches!(lineup.strategy.kind, StrategyKind::Priority | StrategyKind::RandomShuffle)
+        || lineup.tiers.iter().flatten().any(|entry| match &entry.members {
+            Members::Candidates(_) => false,
+            Members::Alias { lineup, .. } => by_numbers(lineup),
+        })
 }
 
 impl std::fmt::Debug for LiveSnapshot {

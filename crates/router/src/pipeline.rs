@@ -6,12 +6,13 @@ use std::{cell::RefCell, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use routing::{ObjectId, Rng, budget::Budget};
 use serde_json::Value;
 use telemetry::{Metrics, RequestEnd};
+use tokio::sync::Notify;
 use wire::Credential;
 
 use crate::{
@@ -19,17 +20,19 @@ use crate::{
     body::{self, BodyMemory, Lease, Unread},
     clock,
     conn::Lengths,
-    decide::decide,
+    decide::{Asking, decide},
     errors::Refusal,
     explain,
     facts::Asked,
     filter,
+    fleet::Fleet,
     http::{Route, check_body, check_head, route},
     live::{Found, LiveAlias, LiveSnapshot},
     models,
     record::{Counts, Record},
     relay::Relay,
     respond::{self, Reason, ResponseBody},
+    session,
     store::Applied,
     upstream::Pools,
 };
@@ -63,6 +66,9 @@ pub struct Traffic {
     live: ArcSwap<LiveSnapshot>,
     pub(crate) budget: Mutex<Budget>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) fleet: Fleet,
+    /// Told whenever another snapshot or view is there.
+    pub(crate) changed: Notify,
     memory: Arc<BodyMemory>,
     options: Options,
 }
@@ -79,6 +85,14 @@ pub(crate) enum Reply {
     Json(Bytes),
     /// A stream that has begun.
     Stream(Box<Relay>),
+}
+
+/// What became of a decision.
+enum Decided<'r> {
+    /// It was only asked for.
+    Explained(Bytes),
+    /// Its attempts can begin.
+    Attempts(Attempts<'r>),
 }
 
 thread_local! {
@@ -104,13 +118,18 @@ fn request_id() -> HeaderValue {
 impl Traffic {
     /// A data path that serves from an empty snapshot.
     pub fn new(options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self {
+        let traffic = Arc::new(Self {
             live: ArcSwap::default(),
             budget: Mutex::default(),
             metrics,
+            fleet: Fleet::default(),
+            changed: Notify::new(),
             memory: BodyMemory::new(options.body_memory),
             options,
-        })
+        });
+        let told = Arc::downgrade(&traffic);
+        traffic.metrics.report_with(move || told.upgrade().map(|t| t.report()).unwrap_or_default());
+        traffic
     }
 
     /// What requests are served from now.
@@ -120,7 +139,9 @@ impl Traffic {
 
     /// Serves new requests from this one.
     pub fn swap(&self, live: LiveSnapshot) {
+        self.told(&live);
         self.live.store(Arc::new(live));
+        self.changed.notify_waiters();
     }
 
     /// Serves from what the controller sent, from now on; connections to endpoints that are no
@@ -206,27 +227,51 @@ impl Traffic {
         record.stream = asked.read.stream;
         let alias = self.alias(namespace, &asked, record)?;
         record.names(&alias, !explain_only);
-        let facts = asked.facts(&parts.headers)?;
-        let seed = random();
-        let mut rng = Rng::new(seed);
-        let decision = decide(&alias, &facts, seed, &mut rng, clock::now());
-        if explain_only {
-            record.reason = Reason::Local;
-            let said = explain::explain(&alias, &facts, &decision);
-            return Ok(Reply::Json(Bytes::from(said.to_string())));
-        }
-        if asked.metadata {
-            record.metadata = Some(explain::explain(&alias, &facts, &decision));
-        }
-        if decision.ranking.is_empty() {
-            record.reason = Reason::NoTarget;
-            return Err(filter::none_left(&alias, &facts));
-        }
-        let served =
-            Attempts::new(self, &alias, &asked, &parts.headers, decision, rng).run(record).await;
+        let attempts = match self.decide(&alias, &asked, &parts.headers, explain_only, record)? {
+            Decided::Explained(said) => return Ok(Reply::Json(said)),
+            Decided::Attempts(attempts) => attempts,
+        };
+        let served = attempts.run(record).await;
         // The body is of no more use once a stream has begun.
         drop(lease);
         served
+    }
+
+    /// Decides on the candidates, for a request or for an explanation. Nothing is awaited here, so
+    /// that nothing of this is kept while the attempts are.
+    fn decide<'r>(
+        &'r self,
+        alias: &'r Arc<LiveAlias>,
+        asked: &'r Asked,
+        headers: &'r HeaderMap,
+        explain_only: bool,
+        record: &mut Record,
+    ) -> Result<Decided<'r>, Refusal> {
+        record.estimate = asked.estimate(alias.stats.bytes_per_token());
+        let session = session::of(asked, headers, &alias.compiled.affinity);
+        let facts = asked.facts(headers, record.estimate, session)?;
+        let asking = Asking {
+            now: clock::now(),
+            seed: random(),
+            routers: self.fleet.routers(),
+            explained: explain_only || asked.metadata,
+            served: !explain_only,
+        };
+        let mut rng = Rng::new(asking.seed);
+        let decision = decide(alias, &facts, asking, &mut rng);
+        if explain_only {
+            record.reason = Reason::Local;
+            let said = explain::explain(alias, &facts, &decision);
+            return Ok(Decided::Explained(Bytes::from(said.to_string())));
+        }
+        if asked.metadata {
+            record.metadata = Some(explain::explain(alias, &facts, &decision));
+        }
+        if decision.ranking().is_empty() {
+            record.reason = Reason::NoTarget;
+            return Err(filter::none_left(alias, &facts));
+        }
+        Ok(Decided::Attempts(Attempts::new(self, alias, asked, headers, decision, rng)))
     }
 
     /// The namespace that the caller belongs to. Callers without a key are all that there are.

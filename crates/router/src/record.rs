@@ -2,37 +2,30 @@
 //! log at the end. It lives where the request lives, in the handler and then in the body of a
 //! stream, so that a caller who leaves is accounted for by its being dropped.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
+use providers::{Amount, Stream};
 use routing::{
-    CandidateIx, OutcomeClass,
-    ejection::{Event, Scope},
+    CandidateIx, Money, OutcomeClass, Usage,
     fallback::Why,
-    outcome::Fault,
+    stats::{Completion, PendingId},
 };
-use serde::Serialize;
 use smallvec::SmallVec;
 use telemetry::{Metrics, RequestEnd};
 use tokio::time::Instant;
 
 use crate::{
-    clock,
-    live::{LiveAlias, health::Change, target::LiveTarget},
+    clock, learn,
+    limits::Hold,
+    live::{
+        LiveAlias,
+        stats::{End, ModelCell},
+        target::LiveTarget,
+    },
     respond::{Reason, Told},
+    used::{Estimate, Used},
 };
-
-/// Tokens of an answer, as the provider counted them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Tokens {
-    /// Of the prompt.
-    pub(crate) input: u64,
-    /// Of the answer.
-    pub(crate) output: u64,
-}
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -67,6 +60,10 @@ pub(crate) struct Tried {
     pub(crate) ending: Ending,
     /// How long it took.
     pub(crate) took: Duration,
+    /// What it used, where it produced an answer.
+    pub(crate) used: Option<Used>,
+    /// What that cost, where its model has a price.
+    pub(crate) cost: Option<Money>,
 }
 
 /// An attempt under way.
@@ -77,6 +74,34 @@ struct Current {
     began: Instant,
     /// The target's health has learned of its success: a stream that has begun is one.
     committed: bool,
+    /// What of its answer was seen.
+    seen: Seen,
+    /// It, as one of the requests that its model is working on.
+    pending: Option<PendingId>,
+}
+
+/// What of an answer was seen so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// As the provider counted it.
+    pub(crate) usage: Option<Usage>,
+    /// How much content there was.
+    pub(crate) amount: Amount,
+    /// In how many events.
+    pub(crate) deltas: u64,
+    /// Whether reading it waited for a slow caller.
+    pub(crate) waited: bool,
+}
+
+impl From<&Stream> for Seen {
+    fn from(stream: &Stream) -> Self {
+        Self {
+            usage: stream.usage(),
+            amount: stream.amount(),
+            deltas: stream.deltas(),
+            waited: false,
+        }
+    }
 }
 
 /// What a request is counted as.
@@ -116,10 +141,12 @@ pub(crate) struct Record {
     pub(crate) upstream_request_id: Option<HeaderValue>,
     /// The decision, where the caller wants the metadata.
     pub(crate) metadata: Option<serde_json::Value>,
-    /// What the provider counted.
-    pub(crate) tokens: Option<Tokens>,
+    /// What the request is known to hold before a provider has counted it.
+    pub(crate) estimate: Estimate,
     /// From the start of the attempt to the first content of a stream.
     pub(crate) first_token: Option<Duration>,
+    /// What it holds of the limits of the target that was tried last.
+    pub(crate) hold: Option<Hold>,
     current: Option<Current>,
     /// `None` once the request has ended.
     metrics: Option<Arc<Metrics>>,
@@ -142,8 +169,9 @@ impl Record {
             status: 0,
             upstream_request_id: None,
             metadata: None,
-            tokens: None,
+            estimate: Estimate::default(),
             first_token: None,
+            hold: None,
             current: None,
             metrics: Some(metrics),
             minimal,
@@ -177,14 +205,24 @@ impl Record {
         }
     }
 
-    /// An attempt begins.
-    pub(crate) fn attempt_begins(&mut self, candidate: CandidateIx, why: Why) {
+    /// An attempt begins, with what it holds of its target's limits.
+    pub(crate) fn attempt_begins(&mut self, candidate: CandidateIx, why: Why, hold: Option<Hold>) {
         self.attempts += 1;
         self.upstream_request_id = None;
-        if let Some((target, model)) = self.place(candidate) {
-            target.models[model].metrics.attempt_begun();
-        }
-        self.current = Some(Current { candidate, why, began: Instant::now(), committed: false });
+        self.hold = hold;
+        let pending = self.place(candidate).map(|(target, model)| {
+            let model = &target.models[model];
+            model.metrics.attempt_begun();
+            model.stats.admit(clock::now(), self.estimate.prompt_tokens, self.stream)
+        });
+        self.current = Some(Current {
+            candidate,
+            why,
+            began: Instant::now(),
+            committed: false,
+            seen: Seen::default(),
+            pending,
+        });
     }
 
     /// When the attempt under way began.
@@ -196,8 +234,12 @@ impl Record {
     pub(crate) fn first_token(&mut self) {
         let after = self.attempt_began().elapsed();
         self.first_token = Some(after);
-        if let (Some(alias), Some(current)) = (&self.alias, &self.current) {
-            alias.candidates[current.candidate.get()].metrics.first_token(after);
+        if let (Some(alias), Some(current)) = (&self.alias, &mut self.current) {
+            let candidate = &alias.candidates[current.candidate.get()];
+            candidate.metrics.first_token(after);
+            if let (Some((model, _)), Some(pending)) = (candidate.model(), &mut current.pending) {
+                model.stats.first_token(clock::now(), pending);
+            }
         }
     }
 
@@ -207,7 +249,7 @@ impl Record {
         current.committed = true;
         let (candidate, took) = (current.candidate, current.began.elapsed());
         if let Some((target, model)) = self.place(candidate) {
-            learn(target, model, &Ending::of(OutcomeClass::Success), took);
+            learn::attempt(target, model, &Ending::of(OutcomeClass::Success), took);
         }
     }
 
@@ -218,26 +260,75 @@ impl Record {
         }
     }
 
+    /// So much of the answer of the attempt under way was seen, from its beginning.
+    pub(crate) fn saw(&mut self, seen: Seen) {
+        if let Some(current) = &mut self.current {
+            current.seen = seen;
+        }
+    }
+
     /// The attempt under way ended: the target's health and the metrics learn of it.
     pub(crate) fn attempt_ends(&mut self, ending: Ending) {
-        let Some(Current { candidate, why, began, committed }) = self.current.take() else {
+        let Some(Current { candidate, why, began, committed, seen, pending }) = self.current.take()
+        else {
             return;
         };
         let took = began.elapsed();
+        let used = self.used_by(&ending, committed, seen);
+        let mut cost = None;
         if let Some(alias) = &self.alias {
-            let metrics = &alias.candidates[candidate.get()].metrics;
-            metrics.ended(ending.class, took);
-            if let Some(tokens) = self.tokens {
-                metrics.tokens(tokens.input, tokens.output);
+            let candidate = &alias.candidates[candidate.get()];
+            candidate.metrics.ended(ending.class, took);
+            if let Some(used) = used {
+                let (input, output) = (used.usage.prompt(), used.usage.completion());
+                candidate.metrics.tokens(input, output, used.estimated);
+                cost = used.cost(candidate.model().and_then(|(_, model)| model.price.as_ref()));
+                if let Some(cost) = cost {
+                    candidate.metrics.cost(cost);
+                }
             }
         }
         if let Some((target, model)) = self.place(candidate) {
             target.models[model].metrics.attempt_ended();
+            if let Some(pending) = pending {
+                observe(&target.models[model].stats, &pending, &ending, seen, used);
+            }
             if !(committed && ending.class == OutcomeClass::Success) {
-                learn(target, model, &ending, took);
+                learn::attempt(target, model, &ending, took);
             }
         }
-        self.tried.push(Tried { candidate, why, ending, took });
+        if let (Some(used), Some(hold)) = (&used, self.hold.take_if(|_| used.is_some())) {
+            hold.used(&used.usage);
+        }
+        if let (Some(alias), Some(used), OutcomeClass::Success) = (&self.alias, used, ending.class)
+            && !used.estimated
+        {
+            alias.stats.answered(candidate, &used.usage, self.estimate.text_bytes);
+        }
+        self.tried.push(Tried { candidate, why, ending, took, used, cost });
+    }
+
+    /// What an attempt is charged: what its provider counted; estimated, where it answered without
+    /// a count, or the caller left while it was at it; nothing, where it refused.
+    fn used_by(&self, ending: &Ending, committed: bool, seen: Seen) -> Option<Used> {
+        let produced =
+            committed || matches!(ending.class, OutcomeClass::Success | OutcomeClass::CallerLeft);
+        match seen.usage {
+            Some(usage) => Some(Used::counted(usage)),
+            None => produced.then(|| Used::estimated(self.estimate, seen.amount, seen.deltas)),
+        }
+    }
+
+    /// What all attempts used together, where any produced an answer.
+    pub(crate) fn used(&self) -> Option<Used> {
+        self.tried.iter().filter_map(|t| t.used).reduce(Used::plus)
+    }
+
+    /// What all attempts cost together; `None` where one that used something has no price.
+    pub(crate) fn cost(&self) -> Option<Money> {
+        let mut used = self.tried.iter().filter(|t| t.used.is_some()).map(|t| t.cost).peekable();
+        used.peek()?;
+        used.try_fold(Money::ZERO, |sum, cost| Some(sum.plus(cost?)))
     }
 
     fn place(&self, candidate: CandidateIx) -> Option<(&LiveTarget, usize)> {
@@ -248,6 +339,7 @@ impl Record {
     /// The request ended; one line of log.
     pub(crate) fn ends(&mut self, end: RequestEnd) {
         let Some(metrics) = self.metrics.take() else { return };
+        self.hold = None;
         let took = self.began.elapsed();
         match (self.counts, &self.alias) {
             (Counts::Alias, Some(alias)) => alias.metrics.ended(end, took),
@@ -263,6 +355,7 @@ impl Record {
             return;
         }
         let told = self.told();
+        let used = self.used();
         let outcomes: SmallVec<[&str; 4]> =
             self.tried.iter().map(|t| t.ending.class.name()).collect();
         tracing::info!(
@@ -279,8 +372,10 @@ impl Record {
             end = end.name(),
             duration_ms = millis(took),
             first_token_ms = self.first_token.map(millis),
-            input_tokens = self.tokens.map(|t| t.input),
-            output_tokens = self.tokens.map(|t| t.output),
+            input_tokens = used.map(|u| u.usage.prompt()),
+            output_tokens = used.map(|u| u.usage.completion()),
+            estimated = used.map(|u| u.estimated),
+            cost = self.cost().map(tracing::field::display),
             "request"
         );
     }
@@ -302,44 +397,23 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Updates the ejection of a target, and of the model that was asked.
-fn learn(target: &LiveTarget, model: usize, ending: &Ending, took: Duration) {
-    let now = clock::now();
-    // What was refused is a credential that has been replaced since.
-    let outdated = matches!(ending.class, OutcomeClass::Fault(Fault::Auth | Fault::OutOfCredit))
-        && target.outdated.load(Ordering::Relaxed);
-    for scope in [Scope::Target, Scope::Model] {
-        let event = if ending.neutral || outdated {
-            Event::Neutral
-        } else {
-            Event::of(ending.class, scope, ending.retry_after, took)
-        };
-        let metrics = match scope {
-            Scope::Target => &target.models[..],
-            Scope::Model => &target.models[model..=model],
-        };
-        match target.cell_of(scope, model).step(&target.compiled.ejection, now, event) {
-            Change::None => {}
-            Change::Healed => metrics.iter().map(|m| &m.metrics).for_each(|m| m.readmitted()),
-            Change::Prolonged(ejected) => {
-                let length = ejected.until.since(now);
-                for model in metrics {
-                    model.metrics.prolonged(length);
-                }
-            }
-            Change::Ejected(ejected) => {
-                let length = ejected.until.since(now);
-                for model in metrics {
-                    model.metrics.ejected(ejected.by, length);
-                }
-                tracing::warn!(
-                    target = &*target.models[model].label,
-                    by = ejected.by.name(),
-                    hard = ejected.hard,
-                    for_ms = millis(length),
-                    "target ejected"
-                );
-            }
-        }
-    }
+/// Tells a model's statistics of an attempt that ended.
+fn observe(
+    stats: &ModelCell,
+    pending: &PendingId,
+    ending: &Ending,
+    seen: Seen,
+    used: Option<Used>,
+) {
+    let tokens = used.map_or(0, |u| u.usage.prompt().saturating_add(u.usage.completion()));
+    let end = match ending.class {
+        _ if ending.neutral => End::SaysNothing,
+        OutcomeClass::Success => End::Answered(Completion {
+            output_tokens: used.map_or(0, |used| used.usage.completion()),
+            events: seen.deltas,
+            waited_for_caller: seen.waited,
+        }),
+        class => End::Failed(class),
+    };
+    stats.ends(clock::now(), pending, end, tokens);
 }

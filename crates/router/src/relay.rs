@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{
     explain,
     live::target::LiveTarget,
-    record::{Ending, Record, Tokens},
+    record::{Ending, Record, Seen},
     source::Source,
 };
 
@@ -29,6 +29,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A comment, without the blank line after which some SDKs see an empty event. It stands between
 /// events, since only whole ones are passed on.
 const KEEP_ALIVE_LINE: &[u8] = b": keep-alive\n";
+/// A stream that waited for its caller for more than one part in so many of its time says nothing of
+/// how fast the provider is.
+const WAITED: u32 = 20;
 /// How many times the idle time a stream may go on without content.
 const IDLE_TIMES: u32 = 10;
 
@@ -47,6 +50,10 @@ pub(crate) struct Relay {
     content: Instant,
     /// When something was last sent.
     sent: Instant,
+    /// Whether the caller has been given something and has not asked for more yet; and how long it
+    /// took to ask, in all.
+    gave: bool,
+    waited: Duration,
     /// Wakes at the earliest of the times that matter.
     timer: Pin<Box<Sleep>>,
     state: State,
@@ -84,6 +91,8 @@ impl Relay {
             heard: now,
             content: now,
             sent: now,
+            gave: false,
+            waited: Duration::ZERO,
             timer: Box::pin(sleep_until(now + KEEP_ALIVE.min(idle))),
             state: if ended { State::Ended } else { State::Open },
             record: None,
@@ -102,6 +111,16 @@ impl Relay {
 
     /// The next bytes for the caller; at the end none.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if std::mem::take(&mut self.gave) {
+            // It is asked for more as soon as the caller's socket takes more.
+            self.waited += self.sent.elapsed();
+        }
+        let polled = self.poll_event(cx);
+        self.gave = matches!(polled, Poll::Ready(Some(_)));
+        polled
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(bytes) = self.next_bytes() {
                 self.sent = Instant::now();
@@ -202,15 +221,18 @@ impl Relay {
         self.state = State::Judged;
     }
 
-    fn tokens(&self) -> Option<Tokens> {
-        self.stream.usage().map(|u| Tokens { input: u.prompt(), output: u.completion() })
+    /// What of the answer was seen so far.
+    fn seen(&self) -> Seen {
+        let began = self.record.as_ref().map(|record| record.attempt_began());
+        let took = began.map_or(Duration::ZERO, |began| began.elapsed());
+        Seen { waited: self.waited * WAITED > took, ..Seen::from(&self.stream) }
     }
 
     /// Closes the account, once.
     fn settle(&mut self, ending: Ending, end: RequestEnd) {
-        let tokens = self.tokens();
+        let seen = self.seen();
         if let Some(record) = &mut self.record {
-            record.tokens = tokens;
+            record.saw(seen);
             record.attempt_ends(ending);
             record.ends(end);
         }
@@ -218,10 +240,10 @@ impl Relay {
 
     /// Queues the event of the metadata, once, where it is wanted.
     fn tell(&mut self) {
-        let tokens = self.tokens();
+        let seen = self.seen();
         let Some(record) = &mut self.record else { return };
         let Some(decision) = record.metadata.take() else { return };
-        record.tokens = tokens;
+        record.saw(seen);
         record.attempt_ends(Ending {
             status: Some(StatusCode::OK.as_u16()),
             ..Ending::of(OutcomeClass::Success)
@@ -272,9 +294,9 @@ impl Drop for Relay {
         {
             self.settle(Ending::of(OutcomeClass::Success), RequestEnd::Answered);
         } else {
-            let tokens = self.tokens();
+            let seen = self.seen();
             if let Some(record) = &mut self.record {
-                record.tokens = tokens;
+                record.saw(seen);
             }
         }
     }

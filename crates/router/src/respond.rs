@@ -59,7 +59,7 @@ macro_rules! reasons {
 reasons! {
     /// The first choice of the strategy answered.
     FirstChoice = "first_choice",
-    /// An earlier choice is ejected; the first available one answered.
+    /// An earlier choice is ejected or at a limit; the first available one answered.
     Available = "first_available",
     /// An earlier attempt failed; this candidate answered.
     Fallback = "fallback",
@@ -83,6 +83,8 @@ reasons! {
     Budget = "fallback_budget_exhausted",
     /// What is left is ejected.
     Ejected = "ejected",
+    /// What is left is at this router's share of a limit.
+    AtLimit = "at_limit",
 }
 
 /// What the headers of a response say.

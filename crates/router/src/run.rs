@@ -24,7 +24,7 @@ use crate::{
     args::{ResponseHeaders, RouterArgs},
     link::{self, Link, LinkError},
     pipeline::{Options, Traffic},
-    server,
+    probe, server,
     store::{Applied, Store},
     tls::{ServerTls, TlsError},
     upstream::{Pools, UpstreamConfig},
@@ -162,10 +162,10 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
         tokio::spawn(Arc::clone(tls).watch());
     }
     let draining = Arc::new(AtomicBool::new(false));
-    let (shown, counted) = (Arc::clone(&traffic), Arc::clone(&metrics));
+    let shown = Arc::clone(&traffic);
     let routes = admin::routes(Admin {
         store: Arc::clone(&store),
-        metrics: Arc::new(move || counted.render()),
+        metrics: Arc::clone(&metrics),
         unusable: Arc::new(move || shown.live().unusable_aliases()),
         draining: Arc::clone(&draining),
     });
@@ -184,13 +184,21 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
         applying.apply(applied, &pools);
         said.send_replace(applied.snapshot.revision);
     };
-    let settings =
-        link::Settings { controller: config.controller, router: config.name, seed: seed() };
-    let link = Link::new(settings, store, Arc::new(apply), metrics)?;
+    let settings = link::Settings {
+        controller: config.controller,
+        router: config.name,
+        admin: Some(admin),
+        seed: seed(),
+    };
+    let told = Arc::clone(&traffic);
+    let link = Link::new(settings, store, Arc::new(apply), metrics)?
+        .telling(Arc::new(move |news, arrived| told.fleet(news, arrived)));
+    let probing = probe::run(Arc::clone(&traffic), seed());
     let ending = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             never = link.run() => match never {},
+            never = probing => match never {},
             () = ending.cancelled() => draining.store(true, Ordering::Relaxed),
         }
     });

@@ -89,6 +89,9 @@ pub enum Event {
     /// An attempt ended without telling anything about the target: the caller left, the request was
     /// at fault, or an earlier attempt had used up the time.
     Neutral,
+    /// A probe found it there: failures in a row are forgotten. An ejection is not, which takes a
+    /// real request.
+    Reached,
     /// The target's credential changed.
     CredentialChanged,
 }
@@ -207,6 +210,12 @@ impl Ejection {
                 if let State::HalfOpen { by, .. } = self.state {
                     // The slot is given back; the next request tries.
                     self.state = State::Open { until: now, hard: false, by };
+                }
+                None
+            }
+            Event::Reached => {
+                if let State::Closed { failures } = &mut self.state {
+                    *failures = 0;
                 }
                 None
             }
@@ -397,6 +406,25 @@ mod tests {
         e.step(&POLICY, at(60), failure(Fault::RateLimited, 0));
         e.step(&POLICY, at(60), Event::CredentialChanged);
         assert!(matches!(e.availability(at(61)), Availability::Hard { .. }));
+    }
+
+    #[test]
+    fn a_probe_that_succeeds_readmits_nothing() {
+        let mut e = Ejection::default();
+        for s in 0..6 {
+            e.step(&POLICY, at(2 * s), failure(Fault::Connect, 0));
+            e.step(&POLICY, at(2 * s), failure(Fault::Connect, 0));
+            e.step(&POLICY, at(2 * s + 1), Event::Reached);
+            assert!(e.is_quiet(), "never three in a row");
+        }
+        for _ in 0..3 {
+            e.step(&POLICY, at(20), failure(Fault::Connect, 0));
+        }
+        e.step(&POLICY, at(21), Event::Reached);
+        assert_eq!(e.availability(at(21)), Availability::Soft { until: at(25) });
+        assert!(e.claim(at(25), false));
+        e.step(&POLICY, at(25), Event::Reached);
+        assert!(!e.claim(at(25), false), "the real request is still under way");
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub enum Ended {
     As(OutcomeClass),
     /// It never began: another request holds the half-open slot, or it was hard-ejected since.
     NotClaimed,
+    /// It never began: this router's share of a limit is used up until then.
+    AtLimit {
+        /// When asking again may be worth it.
+        until: Nanos,
+    },
 }
 
 /// Why a candidate is tried.
@@ -82,6 +87,11 @@ pub enum StopReason {
         /// Whether all of them are so by a rate limit.
         rate_limited: bool,
     },
+    /// Nothing was tried: what is not ejected is at this router's share of a limit.
+    AtLimit {
+        /// When asking again may be worth it.
+        until: Nanos,
+    },
 }
 
 /// What the plan reads of the world outside when it decides.
@@ -119,6 +129,8 @@ pub struct FallbackPlan {
     retried: u32,
     /// Whether the current attempt was taken from the budget.
     took: bool,
+    /// When the first of those that are at a limit may be below it.
+    full_until: Option<Nanos>,
     seen: Seen,
 }
 
@@ -159,6 +171,7 @@ impl FallbackPlan {
             attempts: 0,
             retried: 0,
             took: false,
+            full_until: None,
             seen: Seen::default(),
         }
     }
@@ -188,7 +201,15 @@ impl FallbackPlan {
     pub fn next(&mut self, last: Option<Ended>, cx: &mut PlanCx<'_>) -> Next {
         match last {
             None => {}
-            Some(Ended::NotClaimed) => self.unclaimed(cx),
+            Some(Ended::NotClaimed) => {
+                let claimed = self.unclaimed(cx);
+                self.deferred |= claimed;
+            }
+            Some(Ended::AtLimit { until }) => {
+                let claimed = self.unclaimed(cx);
+                self.excluded |= claimed;
+                self.full_until = Some(self.full_until.map_or(until, |at| at.min(until)));
+            }
             Some(Ended::As(class)) => {
                 if let Some(next) = self.ended(class, cx) {
                     return next;
@@ -224,12 +245,11 @@ impl FallbackPlan {
         }
     }
 
-    fn unclaimed(&mut self, cx: &mut PlanCx<'_>) {
+    /// The attempt never began; returns the bit of its candidate.
+    fn unclaimed(&mut self, cx: &mut PlanCx<'_>) -> u64 {
         self.abandon(cx.budget);
         self.attempts = self.attempts.saturating_sub(1);
-        if let Some(ix) = self.current.take() {
-            self.deferred |= ix.bit();
-        }
+        self.current.take().map_or(0, CandidateIx::bit)
     }
 
     /// Takes in an outcome; `Some` when it decides alone.
@@ -340,6 +360,11 @@ impl FallbackPlan {
 
     /// Nothing can be tried: all were, or what is left is hard-ejected.
     fn nothing_left(&self, cx: &PlanCx<'_>) -> StopReason {
+        if let Some(until) = self.full_until
+            && self.attempts == 0
+        {
+            return StopReason::AtLimit { until };
+        }
         let hard =
             self.ranking.iter().filter(|ix| self.excluded & ix.bit() == 0).filter_map(|ix| {
                 match (cx.availability)(*ix) {

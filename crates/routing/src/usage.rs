@@ -34,4 +34,19 @@ impl Usage {
     pub fn completion(&self) -> u64 {
         self.output.saturating_add(self.audio_out)
     }
+
+    /// What two answers used together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_in: self.audio_in.saturating_add(other.audio_in),
+            audio_out: self.audio_out.saturating_add(other.audio_out),
+            images: self.images.saturating_add(other.images),
+        }
+    }
 }

@@ -7,7 +7,9 @@ use std::sync::{
 
 use compiler::CredentialState;
 use router::admin::{Admin, routes};
+use routing::{fleet::Report, outcome::Fault};
 use serde_json::{Value, json};
+use telemetry::feedback;
 use tokio::net::TcpListener;
 
 use crate::rig::{Controller, Router, World, id};
@@ -36,13 +38,25 @@ async fn it_tells_what_the_router_believes_and_no_secret() {
     let metrics = Arc::clone(&router.metrics);
     let admin = Admin {
         store: router.store.clone(),
-        metrics: Arc::new(move || metrics.render()),
+        metrics,
         unusable: Arc::new(|| vec![id("a0000")]),
         draining: draining.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes(admin)).await });
+
+    let report = Report { credential_faults: [(id("t"), Fault::Auth)].into(), ..Report::default() };
+    let told = report.clone();
+    router.metrics.report_with(move || told.clone());
+    let scrape = reqwest::get(format!("{base}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(scrape.contains("moniker_build_info"), "{scrape}");
+    assert_eq!(feedback::parse(&scrape).unwrap(), report);
+    let request = reqwest::Client::new().get(format!("{base}/metrics"));
+    let alone = request.header(feedback::HEADER, feedback::ALONE).send().await.unwrap();
+    let alone = alone.text().await.unwrap();
+    assert!(!alone.contains("moniker_build_info"), "{alone}");
+    assert_eq!(feedback::parse(&alone).unwrap(), report);
 
     assert_eq!(reqwest::get(format!("{base}/livez")).await.unwrap().status(), 200);
     let (status, ready) = get(&format!("{base}/readyz")).await;

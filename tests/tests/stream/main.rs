@@ -5,6 +5,7 @@
 
 mod admin;
 mod cuts;
+mod fleet;
 mod follow;
 mod raw;
 mod refusals;

@@ -8,14 +8,19 @@ use std::{
 };
 
 use compiler::{CredentialState, SecretBytes};
-use controller::publish::{self, Publication, Publisher};
+use controller::{
+    fleet::{self, Discovery, Fleet},
+    publish::{self, Publication, Publisher},
+};
 use parking_lot::Mutex;
 use router::{
-    link::{Link, Settings, SharedStore},
+    admin::{self, Admin},
+    link::{FleetNews, Link, Settings, SharedStore},
     store::{Applied, Store},
 };
 use routing::{
     AuthKind, Capability, Digest, ObjectId, ProviderKind, RoutingSnapshot,
+    fleet::{FleetView, Report},
     snapshot::{
         CompiledAlias, CompiledAuth, CompiledEndpoint, CompiledFallback, CompiledLineup,
         CompiledModel, CompiledTarget, CompiledTimeouts, Exported, Resource, Visibility,
@@ -155,14 +160,41 @@ impl Controller {
     }
 
     pub(crate) async fn start_at(cluster: &str, address: SocketAddr) -> Self {
+        Self::start_with(cluster, address, Arc::default(), None).await
+    }
+
+    /// Serves this world, and sweeps the routers that name their admin port.
+    pub(crate) async fn sweeping(world: &World) -> (Self, Fleet) {
+        install_crypto();
+        let metrics: Arc<ControllerMetrics> = Arc::default();
+        let fleet = Fleet::new(fleet::Settings {
+            interval: Duration::from_millis(50),
+            discovery: Discovery::Streams,
+            metrics: Arc::clone(&metrics),
+        });
+        let fleet = fleet.unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let controller = Self::start_with("one", address, metrics, Some(fleet.clone())).await;
+        let (swept, stop) = (fleet.clone(), controller.stop.clone());
+        tokio::spawn(async move { swept.run(stop).await });
+        controller.publish(world);
+        (controller, fleet)
+    }
+
+    async fn start_with(
+        cluster: &str,
+        address: SocketAddr,
+        metrics: Arc<ControllerMetrics>,
+        fleet: Option<Fleet>,
+    ) -> Self {
         publish::check_address(address).unwrap();
-        let metrics = Arc::new(ControllerMetrics::default());
         let publisher = Publisher::new(publish::Settings {
             controller: "c".to_owned(),
             cluster: cluster.to_owned(),
             heartbeat: Duration::from_millis(200),
             credential_key: SecretBytes::new(vec![7; 32]),
             metrics: Arc::clone(&metrics),
+            fleet,
         });
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -208,14 +240,41 @@ pub(crate) struct Router {
     /// The numbers of aliases that were ever served at once.
     pub(crate) seen: Arc<Mutex<BTreeSet<usize>>>,
     pub(crate) last: Arc<Mutex<Option<Applied>>>,
+    /// What it was told last of the fleet, and how often.
+    fleet: watch::Receiver<(Option<FleetView>, usize)>,
     linked: JoinHandle<()>,
 }
 
 impl Router {
     /// One that follows the controller at this address.
     pub(crate) fn start(address: SocketAddr, seed: u64) -> Self {
-        install_crypto();
+        Self::start_with(address, seed, SharedStore::default(), Arc::new(Metrics::new()), None)
+    }
+
+    /// One that reports this on an admin port of its own, which it names.
+    pub(crate) async fn reporting(address: SocketAddr, seed: u64, report: Report) -> Self {
         let (store, metrics) = (SharedStore::default(), Arc::new(Metrics::new()));
+        metrics.report_with(move || report.clone());
+        let routes = admin::routes(Admin {
+            store: store.clone(),
+            metrics: metrics.clone(),
+            unusable: Arc::new(Vec::new),
+            draining: Arc::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self::start_with(address, seed, store, metrics, Some(admin))
+    }
+
+    fn start_with(
+        address: SocketAddr,
+        seed: u64,
+        store: SharedStore,
+        metrics: Arc<Metrics>,
+        admin: Option<SocketAddr>,
+    ) -> Self {
+        install_crypto();
         let (say, applied) = watch::channel((Digest::default(), 0));
         let seen: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
         let last: Arc<Mutex<Option<Applied>>> = Arc::default();
@@ -229,10 +288,30 @@ impl Router {
             });
         };
         let controller = format!("http://{address}").parse().unwrap();
-        let settings = Settings { controller, router: format!("r{seed}"), seed };
+        let settings = Settings { controller, router: format!("r{seed}"), admin, seed };
         let link = Link::new(settings, store.clone(), Arc::new(apply), metrics.clone()).unwrap();
+        let (tell, fleet) = watch::channel((None, 0));
+        let link = link.telling(Arc::new(move |news, _| {
+            if let FleetNews::View(view) = news {
+                tell.send_modify(|(last, times)| {
+                    *last = Some(view);
+                    *times += 1;
+                });
+            }
+        }));
         let linked = tokio::spawn(async move { match link.run().await {} });
-        Self { store, metrics, applied, seen, last, linked }
+        Self { store, metrics, applied, seen, last, fleet, linked }
+    }
+
+    /// Waits until it is told something of the fleet that is as it should be.
+    pub(crate) async fn told(&mut self, good: impl Fn(&FleetView) -> bool) -> FleetView {
+        let told = self.fleet.wait_for(|(last, _)| last.as_ref().is_some_and(&good));
+        told.await.unwrap().0.clone().unwrap()
+    }
+
+    /// How often it was told something of the fleet.
+    pub(crate) fn times_told(&self) -> usize {
+        self.fleet.borrow().1
     }
 
     /// Waits until this revision is served, and says how many snapshots were so far.
@@ -306,7 +385,7 @@ impl Reader {
         loop {
             match self.frame().await.unwrap() {
                 Frame::Commit(commit) => return (frames, commit.revision),
-                Frame::Heartbeat(_) => {}
+                Frame::Heartbeat(_) | Frame::Fleet(_) => {}
                 frame => frames.push(frame),
             }
         }

@@ -3,12 +3,13 @@
 use std::{io, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
+use routing::fleet::FleetView;
 use telemetry::metrics::SnapshotFacts;
 use tokio::time::sleep_until;
 use wire::{DecodeError, Decoder, Frame};
 
 use super::{
-    Link,
+    FleetNews, Link,
     inflate::Inflate,
     instant,
     machine::{Action, Event, Machine},
@@ -51,6 +52,8 @@ pub(super) struct Session<'a> {
     link: &'a Link,
     machine: &'a mut Machine,
     decoder: Decoder,
+    /// Whether the controller said HELLO.
+    greeted: bool,
     /// Whether all that came took effect.
     current: bool,
 }
@@ -58,7 +61,8 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Asks for a stream and takes it in until it ends.
     pub(super) async fn run(link: &'a Link, machine: &'a mut Machine) -> Ended {
-        let mut session = Self { link, machine, decoder: Decoder::default(), current: false };
+        let decoder = Decoder::default();
+        let mut session = Self { link, machine, decoder, greeted: false, current: false };
         match session.stream().await {
             Ok(never) => match never {},
             Err(ended) => ended,
@@ -137,16 +141,25 @@ impl<'a> Session<'a> {
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), Ended> {
+        let frame = match frame {
+            Frame::Fleet(view) if self.greeted => {
+                self.fleet(view);
+                return Ok(());
+            }
+            other => other,
+        };
         match &frame {
             Frame::Commit(_) => return self.commit(frame).await,
             Frame::Heartbeat(heartbeat) => {
                 if let Some(routers) = heartbeat.routers {
-                    self.machine.step(now(), Event::Routers(routers));
+                    self.routers(routers);
                 }
                 if self.current {
                     self.link.metrics.snapshot_confirmed();
                 }
             }
+            // It tells nothing of resources.
+            Frame::Unknown(_) => {}
             _ => self.current = false,
         }
         let hello = match &frame {
@@ -158,9 +171,26 @@ impl<'a> Session<'a> {
         };
         self.link.store.lock().step(frame, now())?;
         if let Some(hello) = hello {
+            self.greeted = true;
             self.machine.step(now(), hello);
+            if let Event::Hello { routers, .. } = hello {
+                (self.link.fleet)(FleetNews::Routers(routers.max(1)), now());
+            }
         }
         Ok(())
+    }
+
+    fn routers(&mut self, routers: u32) {
+        self.machine.step(now(), Event::Routers(routers));
+        (self.link.fleet)(FleetNews::Routers(routers.max(1)), now());
+    }
+
+    /// What the fleet saw takes effect beside the snapshots.
+    fn fleet(&mut self, mut view: FleetView) {
+        view.routers = view.routers.max(1);
+        self.machine.step(now(), Event::Routers(view.routers));
+        self.link.metrics.fleet_told(view.routers);
+        (self.link.fleet)(FleetNews::View(view), now());
     }
 
     /// Takes in a COMMIT and hands on what took effect, where it may take its time. What `/config`

@@ -40,7 +40,10 @@ impl Cell {
 
     /// Takes in what happened; says what that changed.
     pub(crate) fn step(&self, policy: &CompiledEjection, now: Nanos, event: Event) -> Change {
-        let nothing = matches!(event, Event::Success | Event::Neutral | Event::CredentialChanged);
+        let nothing = matches!(
+            event,
+            Event::Success | Event::Neutral | Event::Reached | Event::CredentialChanged
+        );
         if nothing && self.quiet.load(Ordering::Acquire) {
             return Change::None;
         }

@@ -19,8 +19,15 @@ use routing::{
 use secrecy::{ExposeSecret as _, SecretString};
 use telemetry::{Metrics, TargetMetrics};
 
-use super::health::{Cell, Change};
-use crate::upstream::EndpointPool;
+use super::{
+    health::{Cell, Change},
+    stats::ModelCell,
+};
+use crate::{
+    limits::{self, SharedLimits},
+    run::seed,
+    upstream::EndpointPool,
+};
 
 /// A target.
 pub(crate) struct LiveTarget {
@@ -36,6 +43,10 @@ pub(crate) struct LiveTarget {
     pub(crate) models: Vec<LiveModel>,
     /// Ejection by Connect, Auth and OutOfCredit.
     pub(crate) cell: Arc<Cell>,
+    /// Its quotas and `maxInFlight`, where it states any.
+    pub(crate) limits: Option<SharedLimits>,
+    /// The path of its probe, where it has one.
+    pub(crate) probe: Option<Uri>,
     /// Whether it may be asked for usage: false once it refused that member by name.
     pub(crate) ask_usage: AtomicBool,
     /// Whether another credential has taken the place of this one: its late refusals say nothing
@@ -58,6 +69,8 @@ pub(crate) struct LiveModel {
     pub(crate) cell: Arc<Cell>,
     /// What is counted of it, whatever alias uses it.
     pub(crate) metrics: Arc<TargetMetrics>,
+    /// What is remembered of it, whatever alias uses it.
+    pub(crate) stats: Arc<ModelCell>,
 }
 
 /// A target that cannot be assembled.
@@ -107,8 +120,22 @@ impl LiveTarget {
             .iter()
             .map(|model| LiveModel::new(compiled, model, metrics, previous))
             .collect::<Result<_, _>>()?;
+        let probe = match &compiled.probe {
+            Some(probe) => {
+                let url = format!("{}/{}", compiled.endpoint.url, probe.path);
+                let path = path(&url).map_err(|source| BadEndpoint {
+                    id: compiled.id.clone(),
+                    url: url.clone(),
+                    source,
+                })?;
+                Some(path)
+            }
+            None => None,
+        };
         let target = Self {
             digest,
+            limits: limits::of_target(compiled, previous.and_then(|p| p.limits.as_ref()), seed()),
+            probe,
             headers,
             pool,
             models,
@@ -168,6 +195,12 @@ impl LiveTarget {
         claimed
     }
 
+    /// Gives a claim back that came to nothing.
+    pub(crate) fn unclaim(&self, model: usize, now: Nanos) {
+        self.cell.step(&self.compiled.ejection, now, Event::Neutral);
+        self.models[model].cell.step(&self.compiled.ejection, now, Event::Neutral);
+    }
+
     /// The cell that a fault of this scope ejects.
     pub(crate) fn cell_of(&self, scope: Scope, model: usize) -> &Cell {
         match scope {
@@ -197,9 +230,9 @@ impl LiveModel {
             .map(|endpoint| path(&url(target.provider, base, *endpoint)))
             .collect::<Result<_, _>>()
             .map_err(|source| BadEndpoint { id: target.id.clone(), url: base.clone(), source })?;
-        let cell = previous
-            .and_then(|p| Some(Arc::clone(&p.models[p.compiled.model(&model.name)?.0].cell)))
-            .unwrap_or_default();
+        let before = previous.and_then(|p| Some(&p.models[p.compiled.model(&model.name)?.0]));
+        let cell = before.map(|b| Arc::clone(&b.cell)).unwrap_or_default();
+        let stats = before.map(|b| Arc::clone(&b.stats)).unwrap_or_default();
         Ok(Self {
             header: header_value(&label),
             metrics: metrics.target(&label),
@@ -211,6 +244,7 @@ impl LiveModel {
             },
             uris,
             cell,
+            stats,
         })
     }
 

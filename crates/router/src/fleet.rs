@@ -1,0 +1,132 @@
+//! What this router tells the fleet, and what it is told: the report that a scrape carries, and the
+//! views that come beside the snapshots. A view is a hint: it is applied to what is there, again
+//! after each snapshot, and without one the router goes by what it sees itself.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use routing::{
+    Nanos, ObjectId,
+    ejection::Availability,
+    fleet::{FleetLimit, FleetView, LimitKey, ModelKey, Report},
+    outcome::Fault,
+};
+
+use crate::{clock, link::FleetNews, live::LiveSnapshot, pipeline::Traffic};
+
+/// How long a series is told after its last use.
+const REPORTED: Duration = Duration::from_secs(600);
+
+/// What is known of the fleet.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    /// How many routers are ready; 0: nobody has said.
+    routers: AtomicU32,
+    /// The last view, and when it came.
+    view: ArcSwapOption<(FleetView, Nanos)>,
+}
+
+impl Fleet {
+    /// How many routers are ready, at least 1.
+    pub(crate) fn routers(&self) -> u32 {
+        self.routers.load(Ordering::Relaxed).max(1)
+    }
+
+    /// The targets that this router probes.
+    pub(crate) fn probes(&self) -> Vec<ObjectId> {
+        self.view.load().as_ref().map(|told| told.0.probes.clone()).unwrap_or_default()
+    }
+
+    /// Applies what is known to what is served from.
+    fn tell(&self, live: &LiveSnapshot) {
+        let Some(told) = self.view.load_full() else {
+            let routers = self.routers.load(Ordering::Relaxed);
+            if routers > 0 {
+                for limits in live.targets().filter_map(|target| target.limits.as_ref()) {
+                    limits.lock().set_routers(routers);
+                }
+            }
+            return;
+        };
+        let (view, arrived) = &*told;
+        for seen in &view.models {
+            if let Some(target) = live.target(&seen.target)
+                && let Some((ix, _)) = target.compiled.model(&seen.model)
+            {
+                let age = Duration::from_millis(seen.age_ms);
+                target.models[ix].stats.told(*arrived, &seen.sums, age);
+            }
+        }
+        let mut by_target: HashMap<&ObjectId, Vec<&FleetLimit>, foldhash::fast::RandomState> =
+            HashMap::default();
+        for limit in &view.limits {
+            by_target.entry(&limit.key.target).or_default().push(limit);
+        }
+        for target in live.targets() {
+            if let Some(limits) = &target.limits {
+                let told = by_target.get(&target.compiled.id).into_iter().flatten().copied();
+                limits.lock().tell(*arrived, self.routers(), told);
+            }
+        }
+    }
+}
+
+impl Traffic {
+    /// Takes in news of the fleet, which came at `arrived`.
+    pub fn fleet(&self, news: FleetNews, arrived: Nanos) {
+        let live = self.live();
+        match news {
+            FleetNews::Routers(routers) => {
+                self.fleet.routers.store(routers, Ordering::Relaxed);
+                for limits in live.targets().filter_map(|target| target.limits.as_ref()) {
+                    limits.lock().set_routers(routers);
+                }
+            }
+            FleetNews::View(view) => {
+                self.fleet.routers.store(view.routers, Ordering::Relaxed);
+                self.fleet.view.store(Some(Arc::new((view, arrived))));
+                self.fleet.tell(&live);
+                self.changed.notify_waiters();
+            }
+        }
+    }
+
+    /// Applies what is known of the fleet to a snapshot that is about to be served from.
+    pub(crate) fn told(&self, live: &LiveSnapshot) {
+        self.fleet.tell(live);
+    }
+
+    /// What this router has seen, as of now: of what was used in the last 10 minutes.
+    pub fn report(&self) -> Report {
+        let now = clock::now();
+        let mut report = Report::default();
+        for target in self.live().targets() {
+            let id = &target.compiled.id;
+            for (model, compiled) in target.models.iter().zip(&target.compiled.models) {
+                if let Some(sums) = model.stats.report(now, REPORTED) {
+                    let key = ModelKey { target: id.clone(), model: compiled.name.clone() };
+                    report.models.insert(key, sums);
+                }
+            }
+            if let Some(limits) = &target.limits {
+                for (quota, dimension, draw) in limits.lock().draws(now) {
+                    let (target, quota) = (id.clone(), quota.map(str::to_owned));
+                    report.limits.insert(LimitKey { target, quota, dimension }, draw);
+                }
+            }
+            if let Availability::Hard { by: by @ (Fault::Auth | Fault::OutOfCredit), .. } =
+                target.cell.availability(now)
+            {
+                report.credential_faults.insert(id.clone(), by);
+            }
+        }
+        report
+    }
+}

@@ -1,0 +1,98 @@
+//! Which session a request belongs to: what the caller names, else what its alias goes by. Only a
+//! hash of it is kept, the same on every router.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use routing::snapshot::CompiledAffinity;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::facts::Asked;
+
+/// How much of a prompt's opening names a session.
+const PREFIX: usize = 4096;
+/// The caller's own name of its session.
+const SESSION: HeaderName = HeaderName::from_static("x-moniker-session");
+
+/// The hash of the session's key; `None`: the request stands alone.
+pub(crate) fn of(asked: &Asked, headers: &HeaderMap, by: &CompiledAffinity) -> Option<u64> {
+    let named = headers.get(SESSION).and_then(key);
+    named.or_else(|| match by {
+        CompiledAffinity::None => None,
+        CompiledAffinity::Header(name) => headers.get(name).and_then(key),
+        CompiledAffinity::PromptPrefix => prefix(
+            asked.read.opening.iter().flatten().map(|span| &asked.text[span.start..span.end]),
+        ),
+    })
+}
+
+/// An empty value names no session.
+fn key(value: &HeaderValue) -> Option<u64> {
+    (!value.is_empty()).then(|| xxh3_64(value.as_bytes()))
+}
+
+/// The hash of what is in all parts together, as far as it counts.
+fn prefix<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Option<u64> {
+    let mut hash = Xxh3::new();
+    let mut left = PREFIX;
+    for part in parts {
+        let part = &part[..part.len().min(left)];
+        hash.update(part);
+        left -= part.len();
+    }
+    (left < PREFIX).then(|| hash.digest())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use routing::Endpoint;
+
+    use super::*;
+
+    fn session(
+        body: &str,
+        headers: &[(&'static str, &'static str)],
+        by: &CompiledAffinity,
+    ) -> Option<u64> {
+        let text = Bytes::from(body.to_owned());
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect();
+        let asked = Asked::read(Endpoint::ChatCompletions, text, &headers).unwrap();
+        of(&asked, &headers, by)
+    }
+
+    #[test]
+    fn a_session_is_what_the_caller_says_or_the_alias_goes_by() {
+        let body = r#"{"model":"a","messages":[{"role":"user","content":"hi"}]}"#;
+        let by = CompiledAffinity::Header("x-chat".to_owned());
+        let named = session(body, &[("x-moniker-session", "s")], &CompiledAffinity::None);
+        assert!(named.is_some());
+        assert_eq!(session(body, &[("x-chat", "s")], &by), named);
+        assert_eq!(session(body, &[("x-moniker-session", "s"), ("x-chat", "t")], &by), named);
+        for none in [&[][..], &[("x-chat", "")]] {
+            assert_eq!(session(body, none, &by), None);
+        }
+        assert_eq!(session(body, &[("x-chat", "s")], &CompiledAffinity::None), None);
+    }
+
+    #[test]
+    fn a_prompts_opening_is_the_same_in_every_turn() {
+        let by = CompiledAffinity::PromptPrefix;
+        let turn = |later: &str| {
+            format!(
+                r#"{{"model":"a","messages":[{{"role":"system","content":"s"}},{{"role":"user","content":"first"}}{later}]}}"#
+            )
+        };
+        let first = session(&turn(""), &[], &by);
+        assert!(first.is_some());
+        let later = r#",{"role":"assistant","content":"x"},{"role":"user","content":"y"}"#;
+        assert_eq!(session(&turn(later), &[], &by), first);
+        let other = turn("").replace("first", "other");
+        assert_ne!(session(&other, &[], &by), first);
+        let long =
+            |end: &str| turn("").replace("\"s\"", &format!("\"{}{end}\"", "s".repeat(PREFIX)));
+        assert_eq!(session(&long("a"), &[], &by), session(&long("b"), &[], &by));
+        assert_eq!(session(r#"{"model":"a","messages":[]}"#, &[], &by), None);
+    }
+}

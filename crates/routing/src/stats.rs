@@ -3,6 +3,7 @@
 //! how it is locked.
 
 mod alias;
+mod capacity;
 mod effects;
 mod estimate;
 mod lineup;

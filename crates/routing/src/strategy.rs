@@ -76,6 +76,7 @@ strategies! {
     priority => Priority "The first healthy entry, in the order of the list.";
     random_shuffle => RandomShuffle "A draw by weight, anew for every request; the next is drawn among the rest.";
     lowest_latency => LowestLatency(lowest_latency) "The target that will answer this request soonest, as predicted from what the fleet sees.";
+    highest_throughput => HighestThroughput(highest_throughput) "The target with the most room below the rate of requests that it can sustain, or the one that writes fastest.";
     lowest_usage => LowestUsage "The target that has used the least of its quotas; without quotas the one with the fewest tokens by weight.";
     lowest_price => LowestPrice "The target at which this very request is expected to cost the least; of equals the soonest to answer.";
 }

@@ -58,6 +58,17 @@ impl Evidence {
         fast(Part::FirstTokenWeight) + fast(Part::TokenWeight) + fast(Part::Failures)
     }
 
+    /// Requests a second that end, and that are answered.
+    pub(super) fn rates(&self) -> (f64, f64) {
+        let rate = |part| TimeScale::Fast.per_second(self.sums.get(TimeScale::Fast, part));
+        (rate(Part::Attempts), rate(Part::Successes))
+    }
+
+    /// The recent median time of a usual request, in seconds, if there is evidence of it.
+    pub(super) fn usual(&self) -> Option<f64> {
+        Some(self.first_token()?.exp() + SHRINK_TOKENS * self.token()?.exp())
+    }
+
     /// The recent mean log time to the first token, if there is evidence of it.
     pub fn first_token(&self) -> Option<f64> {
         self.mean(Part::FirstTokenWeight, Part::FirstTokenLog)
@@ -164,6 +175,10 @@ pub struct Estimate {
     pub evidence: f64,
     /// Whether no other router has seen it either.
     pub unseen: bool,
+    /// Requests a second that end at it, fleet-wide.
+    pub rate: f64,
+    /// Requests a second that it can answer, fleet-wide; `None`: nothing is known of that yet.
+    pub capacity: Option<f64>,
 }
 
 impl Estimate {
@@ -181,6 +196,8 @@ impl Estimate {
         pending: 0.0,
         evidence: 0.0,
         unseen: true,
+        rate: 0.0,
+        capacity: None,
     };
 }
 

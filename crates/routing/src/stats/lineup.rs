@@ -101,7 +101,7 @@ impl LineupStats {
             let first = ixs(members).find(|first| name(*first) == name(ix));
             cells[ix.get()].model = first.unwrap_or(ix);
         }
-        Self { members, cells, ..Self::EMPTY }
+        Self { cells, members, ..Self::EMPTY }
     }
 
     /// The candidates that it ranks, as a set of [`CandidateIx::bit`].

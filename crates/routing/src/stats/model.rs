@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Estimate, Evidence, Part, PendingId, Prior, Sums, TimeScale, load::Load, pending::Pending,
+    Estimate, Evidence, Part, PendingId, Prior, Sums, TimeScale, capacity::Capacity, load::Load,
+    pending::Pending,
 };
 use crate::{
     outcome::{Fault, OutcomeClass},
@@ -47,6 +48,7 @@ pub struct ModelStats {
     unseen_by_others: bool,
     pending: Pending,
     load: Load,
+    capacity: Capacity,
     prior: Prior,
     used: Option<Nanos>,
 }
@@ -61,6 +63,7 @@ impl Default for ModelStats {
             unseen_by_others: true,
             pending: Pending::default(),
             load: Load::default(),
+            capacity: Capacity::default(),
             prior: Prior::START,
             used: None,
         }
@@ -93,6 +96,7 @@ impl ModelStats {
     pub fn complete(&mut self, now: Nanos, id: &PendingId, end: Completion) {
         self.end(now, id);
         self.local.observe(Part::Attempts, 1.0);
+        self.local.observe(Part::Successes, 1.0);
         if end.waited_for_caller || end.output_tokens == 0 {
             return;
         }
@@ -157,10 +161,18 @@ impl ModelStats {
         };
         self.local.observe(Part::Attempts, 1.0);
         self.local.observe(Part::Failures, failure);
+        if class == OutcomeClass::Fault(Fault::RateLimited) {
+            self.capacity.refused(now);
+        }
         if class == OutcomeClass::Fault(Fault::Timeout) {
             self.local.observe(Part::FirstTokenWeight, TIMEOUT_WEIGHT);
             self.local.observe(Part::FirstTokenLog, TIMEOUT_WEIGHT * TIMEOUT_LOG);
         }
+    }
+
+    /// An answer said how many requests a minute the provider grants.
+    pub fn granted(&mut self, now: Nanos, requests_per_minute: u64) {
+        self.capacity.granted(now, requests_per_minute);
     }
 
     /// It ended without saying anything of the target.
@@ -214,6 +226,8 @@ impl ModelStats {
         let slow = evidence.times(prior, TimeScale::Slow);
         let (first_token, token) = (fast.first_token.exp(), fast.token.exp());
         let part = evidence.failing();
+        let (rate, answered) = evidence.rates();
+        self.capacity.observe(now, rate, answered, evidence.usual());
         let (from, adds) = FAILING_ADDS;
         Estimate {
             first_token,
@@ -228,6 +242,8 @@ impl ModelStats {
             pending: self.load.pending(now, self.pending.count()),
             evidence: evidence.recent(),
             unseen: self.unseen_by_others,
+            rate,
+            capacity: self.capacity.per_second(now),
         }
     }
 

@@ -27,6 +27,11 @@ impl TimeScale {
         }
     }
 
+    /// The rate, per second, of what is summed, if it came evenly.
+    pub fn per_second(self, sum: f64) -> f64 {
+        sum * std::f64::consts::LN_2 / self.half_life()
+    }
+
     /// What is left of a sum after this long: `2^(-t/h)`.
     pub fn left_after(self, elapsed: Duration) -> f64 {
         (-elapsed.as_secs_f64() / self.half_life()).exp2()
@@ -48,6 +53,8 @@ closed! {
         Attempts,
         /// Those that failed (RateLimited counts .3).
         Failures,
+        /// Those that were answered.
+        Successes,
         /// Tokens after the first of streams that were long enough to tell a decode speed.
         StreamTokens,
         /// The seconds that they took.
@@ -122,7 +129,8 @@ impl Sums {
     }
 
     /// The sums as far as they can be: no weight is below 0 or endless, no mean log time beyond
-    /// e^25 s or e^-25 s, and no more failed than was tried. For what comes from elsewhere.
+    /// e^25 s or e^-25 s, and no more failed, or was
+    /// answered, than was tried. For what comes from elsewhere.
     #[must_use]
     pub fn sane(&self) -> Self {
         let mut sane = Self::default();
@@ -135,7 +143,7 @@ impl Sums {
                 let value = match part {
                     Part::FirstTokenLog => log(of[*part as usize], weight(Part::FirstTokenWeight)),
                     Part::TokenLog => log(of[*part as usize], weight(Part::TokenWeight)),
-                    Part::Failures => weight(*part).min(weight(Part::Attempts)),
+                    Part::Failures | Part::Successes => weight(*part).min(weight(Part::Attempts)),
                     _ => weight(*part),
                 };
                 sane.set(*scale, *part, value);

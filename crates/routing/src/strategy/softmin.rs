@@ -70,44 +70,10 @@ impl Softmin<'_> {
                 self.spread(cx, stats, &open);
                 None
             }
-            _ => self.explore(cx, stats, &open).or_else(|| Some(self.draw(cx, stats, &open))),
+            _ => probe(cx, self.lineup, self.blocks, &open, self.explore)
+                .or_else(|| Some(self.draw(cx, stats, &open))),
         };
         cx.push_by_cost(self.blocks, &self.costs, first);
-    }
-
-    /// The candidate that this request probes, if it does.
-    fn explore(
-        &self,
-        cx: &mut SelectCx<'_, '_>,
-        stats: &LineupStats,
-        open: &[usize],
-    ) -> Option<usize> {
-        if self.explore <= 0.0 {
-            return None;
-        }
-        for &at in open {
-            let Block { anchor, head, .. } = self.blocks[at];
-            let estimate = stats.estimate(head);
-            if estimate.evidence >= FAINT || cx.view.live(head).pending > 0 {
-                continue;
-            }
-            let wait = BETWEEN_PROBES * (0.5 + cx.rng.unit());
-            if stats.since_probe(anchor, cx.now).is_some_and(|since| since <= wait) {
-                continue;
-            }
-            let new = estimate.unseen && !stats.was_probed(anchor);
-            let routers = f64::from(cx.view.routers.max(1));
-            let part =
-                if new { self.explore.max((NEVER_SEEN / routers).min(1.0)) } else { self.explore };
-            if cx.rng.unit() < part {
-                cx.effects(self.lineup).probes.push((anchor, ProbeDraw::Taken { by: head }));
-                return Some(at);
-            }
-            if new {
-                cx.effects(self.lineup).probes.push((anchor, ProbeDraw::Deferred));
-            }
-        }
-        None
     }
 
     /// Draws two by their smoothed weights, and keeps the one that costs less for how much more
@@ -141,21 +107,72 @@ impl Softmin<'_> {
 
     /// Orders the open ones by the hash of the session, in place of their costs.
     fn spread(&mut self, cx: &mut SelectCx<'_, '_>, stats: &LineupStats, open: &[usize]) {
-        let proposed = |block: &Block| affinity_weight((self.steady)(stats.estimate(block.head)));
-        let is_new = |block: &Block| stats.affinity(block.anchor).is_none();
-        let due = stats.evaluated().is_none_or(|at| cx.now.since(at) >= EVALUATION);
-        if due || self.blocks.iter().any(is_new) {
-            for block in self.blocks.iter().filter(|block| due || is_new(block)) {
-                let weight = proposed(block);
-                cx.effects(self.lineup).affinity.push((block.anchor, weight));
-            }
-        }
+        let proposed =
+            |at: usize| affinity_weight((self.steady)(stats.estimate(self.blocks[at].head)));
+        let weights = session_weights(cx, self.lineup, self.blocks, &proposed);
         for &at in open {
-            let block = &self.blocks[at];
-            let weight = stats.affinity(block.anchor).unwrap_or_else(|| proposed(block));
-            self.costs[at] = cx.race(block.anchor, f64::from(weight).exp2());
+            self.costs[at] = cx.race(self.blocks[at].anchor, f64::from(weights[at]).exp2());
         }
     }
+}
+
+/// The block that this request probes, if it does: one that has shown nothing of late. A part of
+/// the requests, from 0 to 1, may.
+pub(super) fn probe(
+    cx: &mut SelectCx<'_, '_>,
+    lineup: &CompiledLineup,
+    blocks: &[Block],
+    open: &[usize],
+    explore: f64,
+) -> Option<usize> {
+    if explore <= 0.0 {
+        return None;
+    }
+    let stats = cx.view.lineup(lineup);
+    for &at in open {
+        let Block { anchor, head, .. } = blocks[at];
+        let estimate = stats.estimate(head);
+        if estimate.evidence >= FAINT || cx.view.live(head).pending > 0 {
+            continue;
+        }
+        let wait = BETWEEN_PROBES * (0.5 + cx.rng.unit());
+        if stats.since_probe(anchor, cx.now).is_some_and(|since| since <= wait) {
+            continue;
+        }
+        let new = estimate.unseen && !stats.was_probed(anchor);
+        let routers = f64::from(cx.view.routers.max(1));
+        let part = if new { explore.max((NEVER_SEEN / routers).min(1.0)) } else { explore };
+        if cx.rng.unit() < part {
+            cx.effects(lineup).probes.push((anchor, ProbeDraw::Taken { by: head }));
+            return Some(at);
+        }
+        if new {
+            cx.effects(lineup).probes.push((anchor, ProbeDraw::Deferred));
+        }
+    }
+    None
+}
+
+/// The exponents of the powers of two by which sessions are spread over the blocks: what is
+/// remembered, or else what is proposed for each position now. Where an evaluation is due, the
+/// proposals are an effect.
+pub(super) fn session_weights(
+    cx: &mut SelectCx<'_, '_>,
+    lineup: &CompiledLineup,
+    blocks: &[Block],
+    proposed: &dyn Fn(usize) -> i8,
+) -> SmallVec<[i8; 8]> {
+    let stats = cx.view.lineup(lineup);
+    let due = stats.evaluated().is_none_or(|at| cx.now.since(at) >= EVALUATION);
+    let mut weights = SmallVec::new();
+    for (at, block) in blocks.iter().enumerate() {
+        let remembered = stats.affinity(block.anchor);
+        if due || remembered.is_none() {
+            cx.effects(lineup).affinity.push((block.anchor, proposed(at)));
+        }
+        weights.push(remembered.unwrap_or_else(|| proposed(at)));
+    }
+    weights
 }
 
 /// The power of two next to cost^-4.
@@ -174,7 +191,7 @@ fn sixteenth_power(x: f64) -> f64 {
 }
 
 /// The weight within which a point of their sum falls.
-fn pick(weights: &[f64], mut point: f64) -> usize {
+pub(super) fn pick(weights: &[f64], mut point: f64) -> usize {
     for (at, weight) in weights.iter().enumerate() {
         point -= weight;
         if point <= 0.0 {

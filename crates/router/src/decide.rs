@@ -142,6 +142,7 @@ fn look<'a>(
                 full.push((ix, at_limit));
             }
             live.utilization = limits.utilisation(now, &compiled.name, expected);
+            live.quota = limits.first_limit(&compiled.name);
         }
         if alias.by_numbers {
             live.used_tokens = model.stats.recent_tokens(now);

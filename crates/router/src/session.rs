@@ -2,8 +2,7 @@
 //! hash of it is kept, the same on every router.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use routing::snapshot::CompiledAffinity;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use routing::{affinity::session, snapshot::CompiledAffinity};
 
 use crate::facts::Asked;
 
@@ -26,19 +25,22 @@ pub(crate) fn of(asked: &Asked, headers: &HeaderMap, by: &CompiledAffinity) -> O
 
 /// An empty value names no session.
 fn key(value: &HeaderValue) -> Option<u64> {
-    (!value.is_empty()).then(|| xxh3_64(value.as_bytes()))
+    (!value.is_empty()).then(|| session([value.as_bytes()]))
 }
 
-/// The hash of what is in all parts together, as far as it counts.
+/// The key of what is in all parts together, as far as it counts.
 fn prefix<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Option<u64> {
-    let mut hash = Xxh3::new();
     let mut left = PREFIX;
-    for part in parts {
-        let part = &part[..part.len().min(left)];
-        hash.update(part);
-        left -= part.len();
-    }
-    (left < PREFIX).then(|| hash.digest())
+    let mut parts = parts
+        .map(|part| {
+            let part = &part[..part.len().min(left)];
+            left -= part.len();
+            part
+        })
+        .filter(|part| !part.is_empty())
+        .peekable();
+    parts.peek()?;
+    Some(session(parts))
 }
 
 #[cfg(test)]
@@ -48,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    fn session(
+    fn found(
         body: &str,
         headers: &[(&'static str, &'static str)],
         by: &CompiledAffinity,
@@ -66,14 +68,14 @@ mod tests {
     fn a_session_is_what_the_caller_says_or_the_alias_goes_by() {
         let body = r#"{"model":"a","messages":[{"role":"user","content":"hi"}]}"#;
         let by = CompiledAffinity::Header("x-chat".to_owned());
-        let named = session(body, &[("x-moniker-session", "s")], &CompiledAffinity::None);
+        let named = found(body, &[("x-moniker-session", "s")], &CompiledAffinity::None);
         assert!(named.is_some());
-        assert_eq!(session(body, &[("x-chat", "s")], &by), named);
-        assert_eq!(session(body, &[("x-moniker-session", "s"), ("x-chat", "t")], &by), named);
+        assert_eq!(found(body, &[("x-chat", "s")], &by), named);
+        assert_eq!(found(body, &[("x-moniker-session", "s"), ("x-chat", "t")], &by), named);
         for none in [&[][..], &[("x-chat", "")]] {
-            assert_eq!(session(body, none, &by), None);
+            assert_eq!(found(body, none, &by), None);
         }
-        assert_eq!(session(body, &[("x-chat", "s")], &CompiledAffinity::None), None);
+        assert_eq!(found(body, &[("x-chat", "s")], &CompiledAffinity::None), None);
     }
 
     #[test]
@@ -84,15 +86,15 @@ mod tests {
                 r#"{{"model":"a","messages":[{{"role":"system","content":"s"}},{{"role":"user","content":"first"}}{later}]}}"#
             )
         };
-        let first = session(&turn(""), &[], &by);
+        let first = found(&turn(""), &[], &by);
         assert!(first.is_some());
         let later = r#",{"role":"assistant","content":"x"},{"role":"user","content":"y"}"#;
-        assert_eq!(session(&turn(later), &[], &by), first);
+        assert_eq!(found(&turn(later), &[], &by), first);
         let other = turn("").replace("first", "other");
-        assert_ne!(session(&other, &[], &by), first);
+        assert_ne!(found(&other, &[], &by), first);
         let long =
             |end: &str| turn("").replace("\"s\"", &format!("\"{}{end}\"", "s".repeat(PREFIX)));
-        assert_eq!(session(&long("a"), &[], &by), session(&long("b"), &[], &by));
-        assert_eq!(session(r#"{"model":"a","messages":[]}"#, &[], &by), None);
+        assert_eq!(found(&long("a"), &[], &by), found(&long("b"), &[], &by));
+        assert_eq!(found(r#"{"model":"a","messages":[]}"#, &[], &by), None);
     }
 }

@@ -8,6 +8,7 @@ mod bench;
 mod crds;
 mod docs;
 mod generated;
+mod image;
 mod namespace;
 mod run;
 mod setup;
@@ -37,6 +38,8 @@ enum Command {
     Docs(generated::Args),
     /// Check the rules of the house: arrows between crates, files, banned crates
     Tidy,
+    /// Build the container image and its SBOM, without any container tool
+    Image(image::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Crds(args) => args.write_or_check(&crds::files()),
         Command::Docs(args) => args.write_or_check(&docs::files()),
         Command::Tidy => tidy::run(),
+        Command::Image(args) => image::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match result {

@@ -1,12 +1,24 @@
 //! The dialects of providers: requests are encoded from the neutral model, answers, streams and
 //! errors decode to it. One directory each, chosen by an exhaustive match over [`Dialect`].
 
+mod anthropic;
+mod bedrock;
 mod cx;
+mod decode;
 pub mod effort;
+mod errors;
+mod event_stream;
+mod gemini;
 mod history;
+mod openai_chat;
+mod openai_responses;
+mod parts;
 pub mod quirks;
+mod usage;
 
 pub use cx::{Back, BackName, Encoded};
+pub use decode::{Decoder, decode_reply};
+pub use errors::{classify, daily_quota, refuses_signature};
 use routing::{Capability, CapabilitySet};
 
 use crate::{

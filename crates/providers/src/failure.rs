@@ -88,14 +88,25 @@ fn build(
     sign: Sign,
     waits: Option<Duration>,
 ) -> Failure {
+    build_by(status, sign, waits, |stated, sign, waits| match provider {
+        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => {
+            openai::class_of(provider, stated, sign, waits)
+        }
+    })
+}
+
+/// The failure that a sign is, its class told by a dialect: of the status, which is the body's own
+/// under a status of success, the sign, and whether the provider asks to wait.
+pub(crate) fn build_by(
+    status: Option<StatusCode>,
+    sign: Sign,
+    waits: Option<Duration>,
+    class_of: impl FnOnce(Option<u16>, &Sign, bool) -> OutcomeClass,
+) -> Failure {
     let retry_after = waits.or(sign.retry_after);
     let success = status.is_none_or(|s| s.is_success());
     let stated = if success { sign.status } else { status.map(|s| s.as_u16()) };
-    let class = match provider {
-        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => {
-            openai::class_of(provider, stated, &sign, retry_after.is_some())
-        }
-    };
+    let class = class_of(stated, &sign, retry_after.is_some());
     let text = |s: String| (!s.is_empty()).then_some(s);
     let message = if sign.message.is_empty() {
         status.map_or_else(

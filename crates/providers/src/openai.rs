@@ -156,7 +156,8 @@ fn names_a_missing_model(message: &str) -> bool {
             .any(|words| message.contains(words))
 }
 
-fn by_status(status: Option<u16>, waits: bool) -> OutcomeClass {
+/// The class of a status alone.
+pub(crate) fn by_status(status: Option<u16>, waits: bool) -> OutcomeClass {
     let fault = match status {
         Some(401..=403) if waits => RateLimited,
         Some(401 | 403) => Auth,

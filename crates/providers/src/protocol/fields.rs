@@ -137,7 +137,7 @@ impl Fields {
 }
 
 /// The bytes of a data URL in base64, and their media type. One that is not in base64 is none.
-pub(super) fn data_url(url: &str) -> Option<(String, String)> {
+pub(crate) fn data_url(url: &str) -> Option<(String, String)> {
     let rest = url.strip_prefix("data:")?;
     let (head, data) = rest.split_once(',')?;
     let kind = head.strip_suffix(";base64")?;

@@ -5,6 +5,7 @@ mod reply;
 mod request;
 mod stream;
 
+pub(crate) use blocks::citation;
 pub(crate) use reply::encode;
 pub use request::decode;
 pub(crate) use stream::Writer;

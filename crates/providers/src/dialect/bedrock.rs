@@ -1,0 +1,5 @@
+//! Bedrock's Converse and ConverseStream.
+
+mod reply;
+
+pub(super) use reply::Reader;

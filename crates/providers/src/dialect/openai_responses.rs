@@ -1,0 +1,5 @@
+//! OpenAI's responses, as providers speak them.
+
+mod reply;
+
+pub(super) use reply::Reader;

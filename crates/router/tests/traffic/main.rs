@@ -10,9 +10,14 @@
 mod explain;
 mod fallback;
 mod limits;
+mod live;
 mod passthrough;
 mod patience;
+mod probes;
+mod quotas;
 mod rig;
+mod sessions;
 mod streams;
 mod tls;
+mod tokens;
 mod upstream;

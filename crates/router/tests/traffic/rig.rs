@@ -168,7 +168,7 @@ pub(crate) fn alias(name: &str, targets: usize) -> CompiledAlias {
 pub(crate) struct Rig {
     pub(crate) addr: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
-    traffic: Arc<Traffic>,
+    pub(crate) traffic: Arc<Traffic>,
     pools: Pools,
     pub(crate) stop: CancellationToken,
     pub(crate) served: tokio::task::JoinHandle<()>,
@@ -234,6 +234,18 @@ impl Rig {
         self.send(self.request(path, body.into(), headers)).await
     }
 
+    /// The decision for a chat, explained.
+    pub(crate) async fn explain(&self, body: &str) -> serde_json::Value {
+        self.post("/v1/explain/chat/completions", body.to_owned()).await.json()
+    }
+
+    /// The value of a series of `/metrics`, written as it stands there; `None`: it is not there.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.metrics.render();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        Some(line.parse().unwrap())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(
             Request::get(path).header("host", self.addr.to_string()).body(Full::default()).unwrap(),
@@ -289,6 +301,18 @@ impl Rig {
             .await
             .expect("the router closes");
         String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+/// Sends a request and reads its answer, until whoever runs this aborts it: then the connection is
+/// gone.
+pub(crate) async fn abandon_later(addr: SocketAddr, request: Request<Full<Bytes>>) {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::select! {
+        _ = connection => {}
+        response = sender.send_request(request) => drop(response),
     }
 }
 

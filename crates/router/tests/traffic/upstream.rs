@@ -59,6 +59,7 @@ pub(crate) struct Upstream {
     state: Arc<Mutex<State>>,
     go_on: Arc<Notify>,
     peer_left: Arc<Notify>,
+    asked: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -75,21 +76,30 @@ impl Upstream {
         let addr = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { always: script, ..State::default() }));
         let (go_on, peer_left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let asked = Arc::new(Notify::new());
         let task = tokio::spawn({
-            let (state, go_on, left) =
-                (Arc::clone(&state), Arc::clone(&go_on), Arc::clone(&peer_left));
+            let (state, go_on, left, asked) = (
+                Arc::clone(&state),
+                Arc::clone(&go_on),
+                Arc::clone(&peer_left),
+                Arc::clone(&asked),
+            );
             async move {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    let (state, go_on, left) =
-                        (Arc::clone(&state), Arc::clone(&go_on), Arc::clone(&left));
+                    let (state, go_on, left, asked) = (
+                        Arc::clone(&state),
+                        Arc::clone(&go_on),
+                        Arc::clone(&left),
+                        Arc::clone(&asked),
+                    );
                     tokio::spawn(async move {
-                        let _ = serve(stream, &state, &go_on, &left).await;
+                        let _ = serve(stream, &state, &go_on, &left, &asked).await;
                     });
                 }
             }
         });
-        Self { addr, state, go_on, peer_left, task }
+        Self { addr, state, go_on, peer_left, asked, task }
     }
 
     /// Answers the next request so, before what it always does.
@@ -108,6 +118,13 @@ impl Upstream {
 
     pub(crate) fn go_on(&self) {
         self.go_on.notify_one();
+    }
+
+    /// Until it has been asked so often, since it began.
+    pub(crate) async fn asked(&self, times: usize) {
+        while self.count() < times {
+            self.asked.notified().await;
+        }
     }
 
     /// Until a peer goes away from a [`Do::Hang`] or [`Do::Wait`].
@@ -130,6 +147,7 @@ async fn serve(
     state: &Mutex<State>,
     go_on: &Notify,
     left: &Notify,
+    asked: &Notify,
 ) -> std::io::Result<()> {
     let mut buffer = Vec::new();
     loop {
@@ -139,6 +157,7 @@ async fn serve(
             state.seen.push(seen);
             state.scripts.pop_front().unwrap_or_else(|| state.always.clone())
         };
+        asked.notify_one();
         for step in script {
             match step {
                 Do::Send(bytes) => {

@@ -19,7 +19,12 @@ use routing::{
     outcome::Fault,
 };
 
-use crate::{clock, link::FleetNews, live::LiveSnapshot, pipeline::Traffic};
+use crate::{
+    clock,
+    link::FleetNews,
+    live::{LiveSnapshot, target::LiveTarget},
+    pipeline::Traffic,
+};
 
 /// How long a series is told after its last use.
 const REPORTED: Duration = Duration::from_secs(600);
@@ -44,14 +49,19 @@ impl Fleet {
         self.view.load().as_ref().map(|told| told.0.probes.clone()).unwrap_or_default()
     }
 
-    /// Applies what is known to what is served from.
-    fn tell(&self, live: &LiveSnapshot) {
+    /// Applies what is known to what is served from, but for what was served from `before` already:
+    /// that has been told, and a limit that was edited since is not what the view spoke of.
+    fn tell(&self, live: &LiveSnapshot, before: Option<&LiveSnapshot>) {
+        let known = |target: &LiveTarget| before?.target(&target.compiled.id);
+        let new = live.targets().filter_map(|target| {
+            let limits = target.limits.as_ref()?;
+            let known = known(target).and_then(|old| old.limits.as_ref());
+            known.is_none_or(|old| !Arc::ptr_eq(old, limits)).then_some((target, limits))
+        });
         let Some(told) = self.view.load_full() else {
             let routers = self.routers.load(Ordering::Relaxed);
             if routers > 0 {
-                for limits in live.targets().filter_map(|target| target.limits.as_ref()) {
-                    limits.lock().set_routers(routers);
-                }
+                new.for_each(|(_, limits)| limits.lock().set_routers(routers));
             }
             return;
         };
@@ -59,6 +69,7 @@ impl Fleet {
         for seen in &view.models {
             if let Some(target) = live.target(&seen.target)
                 && let Some((ix, _)) = target.compiled.model(&seen.model)
+                && known(target).is_none_or(|old| !old.shares_statistics(target, ix))
             {
                 let age = Duration::from_millis(seen.age_ms);
                 target.models[ix].stats.told(*arrived, &seen.sums, age);
@@ -69,11 +80,9 @@ impl Fleet {
         for limit in &view.limits {
             by_target.entry(&limit.key.target).or_default().push(limit);
         }
-        for target in live.targets() {
-            if let Some(limits) = &target.limits {
-                let told = by_target.get(&target.compiled.id).into_iter().flatten().copied();
-                limits.lock().tell(*arrived, self.routers(), told);
-            }
+        for (target, limits) in new {
+            let told = by_target.get(&target.compiled.id).into_iter().flatten().copied();
+            limits.lock().tell(*arrived, self.routers(), told);
         }
     }
 }
@@ -92,7 +101,7 @@ impl Traffic {
             FleetNews::View(view) => {
                 self.fleet.routers.store(view.routers, Ordering::Relaxed);
                 self.fleet.view.store(Some(Arc::new((view, arrived))));
-                self.fleet.tell(&live);
+                self.fleet.tell(&live, None);
                 self.changed.notify_waiters();
             }
         }
@@ -100,7 +109,7 @@ impl Traffic {
 
     /// Applies what is known of the fleet to a snapshot that is about to be served from.
     pub(crate) fn told(&self, live: &LiveSnapshot) {
-        self.fleet.tell(live);
+        self.fleet.tell(live, Some(&self.live()));
     }
 
     /// What this router has seen, as of now: of what was used in the last 10 minutes.

@@ -195,6 +195,13 @@ impl LiveTarget {
         claimed
     }
 
+    /// Whether the statistics of that model of `other` are ones of this, too.
+    pub(crate) fn shares_statistics(&self, other: &Self, model: usize) -> bool {
+        let stats = &other.models[model].stats;
+        let same = self.compiled.model(&other.compiled.models[model].name);
+        same.is_some_and(|(ix, _)| Arc::ptr_eq(&self.models[ix].stats, stats))
+    }
+
     /// Gives a claim back that came to nothing.
     pub(crate) fn unclaim(&self, model: usize, now: Nanos) {
         self.cell.step(&self.compiled.ejection, now, Event::Neutral);

@@ -88,6 +88,7 @@ pub(crate) enum Reply {
 }
 
 /// What became of a decision.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it is made")]
 enum Decided<'r> {
     /// It was only asked for.
     Explained(Bytes),

@@ -149,7 +149,7 @@ async fn what_the_provider_says_is_used_up_is_at_its_limit() {
     only.next(upstream::error("429 Too Many Requests", "retry-after: 30\r\n", "x", "slow down"));
     let world = World::over(&[&only])
         .alias(|a| {
-            a.lineup.strategy = routing::StrategySpec::of(routing::StrategyKind::LowestUsage)
+            a.lineup.strategy = routing::StrategySpec::of(routing::StrategyKind::LowestUsage);
         })
         .target(0, |t| t.quotas = quota(|q| q.requests_per_minute = Some(1_000)));
     let rig = Rig::start(world).await;

@@ -1,5 +1,7 @@
 //! What a fake provider does with one request: a list of steps, and the common ones by name.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -22,6 +24,8 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) steps: Steps,
+    /// How long it thinks first.
+    pub(super) thinks: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -29,18 +33,30 @@ pub(super) enum Steps {
     /// These.
     Fixed(Vec<Step>),
     /// A good answer with this text: JSON or a stream, as the request wants.
-    Chat(String),
+    Chat { text: String, usage: (u64, u64) },
 }
 
 impl Script {
     /// These steps.
     pub fn steps(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: Steps::Fixed(steps.into_iter().collect()) }
+        Self { steps: Steps::Fixed(steps.into_iter().collect()), thinks: Duration::ZERO }
     }
 
     /// A good chat answer with this text: JSON, or a stream of words when the request wants one.
     pub fn chat(text: &str) -> Self {
-        Self { steps: Steps::Chat(text.to_owned()) }
+        Self::chat_using(text, 5, 3)
+    }
+
+    /// The same, of which it says that it took so many tokens of prompt and of answer.
+    pub fn chat_using(text: &str, prompt: u64, answer: u64) -> Self {
+        let steps = Steps::Chat { text: text.to_owned(), usage: (prompt, answer) };
+        Self { steps, thinks: Duration::ZERO }
+    }
+
+    /// The same after so long: how fast a provider is.
+    #[must_use]
+    pub fn after(self, thinks: Duration) -> Self {
+        Self { thinks, ..self }
     }
 
     /// This status, these headers, this body, with its length.
@@ -128,9 +144,11 @@ fn event(model: &str, delta: &Value, finish: Option<&str>) -> String {
 }
 
 /// A good answer for this request.
-pub(super) fn good(request: &Value, text: &str) -> Vec<Step> {
+pub(super) fn good(request: &Value, text: &str, (prompt, answer): (u64, u64)) -> Vec<Step> {
     let model = request["model"].as_str().unwrap_or("unknown").to_owned();
-    let usage = json!({"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8});
+    let usage = json!({
+        "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer,
+    });
     if request["stream"] == json!(true) {
         let mut chunks = vec![role(&model)];
         chunks.extend(text.split_inclusive(' ').map(|word| delta(&model, word)));

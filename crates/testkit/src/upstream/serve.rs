@@ -80,8 +80,11 @@ where
         shared.counts.send_modify(|c| c.requests += 1);
         let steps = match script.steps {
             Steps::Fixed(steps) => steps,
-            Steps::Chat(text) => good(&json, &text),
+            Steps::Chat { text, usage } => good(&json, &text, usage),
         };
+        if !script.thinks.is_zero() {
+            tokio::time::sleep(script.thinks).await;
+        }
         match play(stream, steps).await {
             Ok(After::KeepAlive) => {}
             Ok(after) => return Ok(after),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use routing::{
-    ObjectId,
+    Money, ObjectId,
     fleet::{Dimension, Draw, LimitKey, ModelKey, Report},
     outcome::{Fault, OutcomeClass},
     stats::{Part, Sums},
@@ -35,8 +35,11 @@ fn busy() -> Metrics {
     }
     attempts.first_token(Duration::from_millis(310));
     attempts.tokens(12, 34, false);
+    attempts.tokens(0, 0, true);
+    attempts.cost(Money::from_atto(1_500_000_000_000_000));
     attempts.truncated();
     target.ejected(Fault::RateLimited, Duration::from_secs(60));
+    metrics.probed("platform/openai", OutcomeClass::Success);
     metrics.unknown_alias().refused(RequestEnd::of_status(404), Duration::from_micros(90));
     metrics.no_alias().refused(RequestEnd::of_status(400), Duration::from_micros(90));
     metrics.snapshot_applied(SnapshotFacts {
@@ -105,6 +108,9 @@ fn every_metric_of_the_table_is_there_with_its_labels() {
         r#"moniker_request_duration_seconds_bucket{alias="shop/prod-chat",le="0.025"} 0"#,
         r#"moniker_request_duration_seconds_bucket{alias="shop/prod-chat",le="0.05"} 3"#,
         r#"moniker_tokens_total{alias="shop/prod-chat",target="platform/openai/gpt-4o",direction="output"} 34"#,
+        r#"moniker_estimated_usage_total{alias="shop/prod-chat",target="platform/openai/gpt-4o"} 1"#,
+        r#"moniker_cost_total{alias="shop/prod-chat",target="platform/openai/gpt-4o"} 0.0015"#,
+        r#"moniker_probes_total{provider_target="platform/openai",outcome="Success"} 1"#,
         r#"moniker_ejections_total{target="platform/openai/gpt-4o",outcome="RateLimited"} 1"#,
         r#"moniker_target_ejected{target="platform/openai/gpt-4o"} 1"#,
         r#"moniker_snapshot_info{revision="0123abcd"} 1"#,

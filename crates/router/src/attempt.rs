@@ -12,12 +12,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use providers::{
     End, Failure, Judgement, Rewritten, Stream, classify, collect, errors::CallerError,
-    is_event_stream, judge_answer, rewrite, scrub::scrub,
+    is_event_stream, judge_answer, requests_per_minute, rewrite, scrub::scrub,
 };
 use routing::{OutcomeClass, outcome::Fault};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    clock,
     facts::Asked,
     live::target::LiveTarget,
     pipeline::Reply,
@@ -215,6 +216,9 @@ impl Attempt<'_> {
     ) -> Result<Reply, Refused> {
         let (parts, body) = response.into_parts();
         record.upstream_request_id = parts.headers.get("x-request-id").cloned();
+        if let Some(granted) = requests_per_minute(&parts.headers) {
+            self.target.models[self.model].stats.granted(clock::now(), granted);
+        }
         let source = Source::new(body, &parts.headers);
         if !parts.status.is_success() {
             return Err(self.refused(parts.status, &parts.headers, source).await);

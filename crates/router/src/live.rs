@@ -87,6 +87,8 @@ pub(crate) struct LiveAlias {
     pub(crate) stats: Arc<AliasCell>,
     /// Whether a strategy of it goes by live numbers: the others pay nothing for them.
     pub(crate) by_numbers: bool,
+    /// Whether one of them goes by the tokens that were used.
+    pub(crate) by_usage: bool,
     digest: Digest,
 }
 
@@ -235,7 +237,10 @@ impl LiveSnapshot {
                 })
                 .collect(),
             stats,
-            by_numbers: by_numbers(&compiled.lineup),
+            by_numbers: has(&compiled.lineup, &|kind| {
+                !matches!(kind, StrategyKind::Priority | StrategyKind::RandomShuffle)
+            }),
+            by_usage: has(&compiled.lineup, &|kind| kind == StrategyKind::LowestUsage),
             compiled: compiled.clone(),
             digest,
         })
@@ -316,12 +321,12 @@ impl LiveAlias {
     }
 }
 
-/// Whether a strategy of a lineup, or of one that it nests, goes by live numbers.
-fn by_numbers(lineup: &CompiledLineup) -> bool {
-    !matches!(lineup.strategy.kind, StrategyKind::Priority | StrategyKind::RandomShuffle)
+/// Whether a strategy of a lineup, or of one that it nests, is one of these.
+fn has(lineup: &CompiledLineup, these: &dyn Fn(StrategyKind) -> bool) -> bool {
+    these(lineup.strategy.kind)
         || lineup.tiers.iter().flatten().any(|entry| match &entry.members {
             Members::Candidates(_) => false,
-            Members::Alias { lineup, .. } => by_numbers(lineup),
+            Members::Alias { lineup, .. } => has(lineup, these),
         })
 }
 

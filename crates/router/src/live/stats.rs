@@ -68,6 +68,11 @@ impl ModelCell {
         self.pending.store(state.stats.pending(), Ordering::Relaxed);
     }
 
+    /// An answer said how many requests a minute the provider grants.
+    pub(crate) fn granted(&self, now: Nanos, requests_per_minute: u64) {
+        self.state.lock().stats.granted(now, requests_per_minute);
+    }
+
     /// Shows the statistics.
     pub(crate) fn visit(&self, see: &mut dyn FnMut(&mut ModelStats)) {
         see(&mut self.state.lock().stats);

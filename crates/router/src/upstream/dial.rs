@@ -48,6 +48,17 @@ struct Unusable {
     message: String,
 }
 
+/// Whether what is sent to this host never leaves the machine, so that nobody on the way could read
+/// it: a router that joined a `moniker dev` is told such endpoints. The guard decides by itself
+/// whether they may be connected to.
+fn stays_here(host: &Host) -> bool {
+    match host {
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+        Host::Domain(name) => name == "localhost",
+    }
+}
+
 impl Dialer {
     /// Takes an endpoint apart. `roots` are the public authorities.
     pub(super) fn new(
@@ -199,10 +210,11 @@ impl Plan {
         }
         let secure = match url.scheme() {
             "https" => true,
-            "http" if endpoint.service || config.dev => false,
+            "http" if endpoint.service || config.dev || stays_here(&host) => false,
             "http" => {
                 return Err(forbidden(format!(
-                    "the endpoint {url} is plain HTTP, which only a Service of the cluster may be"
+                    "the endpoint {url} is plain HTTP, which only a Service of the cluster, or this \
+                     machine itself, may be"
                 )));
             }
             other => {

@@ -4,6 +4,7 @@ mod assets;
 pub mod ca;
 pub mod control_plane;
 pub mod daemon;
+pub mod fleet;
 pub mod moniker;
 pub mod programs;
 pub mod upstream;

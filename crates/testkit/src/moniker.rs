@@ -68,6 +68,11 @@ impl Moniker {
         format!("{}/{path}", self.admin)
     }
 
+    /// Where more routers join, when it was started with `--stream`.
+    pub async fn stream(&mut self) -> io::Result<String> {
+        self.line_after("Watch stream:").await
+    }
+
     /// The file with the lineup.
     pub fn lineup(&self) -> PathBuf {
         self.dir.path().join("lineup/lineup.yaml")

@@ -2,6 +2,7 @@
 //! and prices differ, and shares of answers that are awaited.
 
 mod credential;
+mod fleet;
 mod latency;
 mod price;
 mod usage;

@@ -59,10 +59,13 @@ async fn loopback_needs_leave() {
     let none = Pools::new(UpstreamConfig::default());
     for host in ["127.0.0.1", "2130706433", "0x7f.1", "127.1", "localhost", "x.localhost", "[::1]"]
     {
-        let error = send(&none.pool(&endpoint(&format!("https://{host}:{port}"))), "").await;
-        let error = error.unwrap_err();
-        assert_eq!(stage(&error), Stage::Forbidden, "{host}");
-        assert!(error.to_string().contains("--allow-cidr"), "{error}");
+        let schemes = if host == "x.localhost" { &["https"][..] } else { &["https", "http"] };
+        for scheme in schemes {
+            let url = format!("{scheme}://{host}:{port}");
+            let error = send(&none.pool(&endpoint(&url)), "").await.unwrap_err();
+            assert_eq!(stage(&error), Stage::Forbidden, "{url}");
+            assert!(error.to_string().contains("--allow-cidr"), "{error}");
+        }
     }
     let service = Pools::new(UpstreamConfig {
         allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
@@ -72,6 +75,11 @@ async fn loopback_needs_leave() {
     let mut inside = endpoint("http://vllm.shop.svc.cluster.local:8000/v1");
     inside.service = true;
     assert_eq!(ask(&service.pool(&inside)).await.0, "hello");
+    // With leave, also by plain HTTP, which does not leave the machine.
+    for host in ["127.0.0.1", "localhost"] {
+        let here = endpoint(&format!("http://{host}:{port}"));
+        assert_eq!(ask(&service.pool(&here)).await.0, "hello", "{host}");
+    }
     assert_eq!(ask(&dev().pool(&endpoint(&format!("http://localhost:{port}")))).await.0, "hello");
 }
 

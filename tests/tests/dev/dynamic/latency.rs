@@ -29,8 +29,11 @@ async fn traffic_leaves_what_browns_out_and_returns_to_it() {
     let entries = [entry("slow", ""), entry("middle", ""), entry("fast", "")];
     let moniker = Moniker::dev(&(yaml + &alias("quick", strategy, &entries, &[]))).await.unwrap();
 
-    until_most_are_of(moniker.url(), "quick", "fast").await;
-    upstreams[2].always(takes(2000));
+    // A provider is known well before it browns out.
+    for _ in 0..6 {
+        until_most_are_of(moniker.url(), "quick", "fast").await;
+    }
+    upstreams[2].always(takes(1000));
     until_most_are_of(moniker.url(), "quick", "middle").await;
     upstreams[2].always(takes(20));
     until_most_are_of(moniker.url(), "quick", "fast").await;

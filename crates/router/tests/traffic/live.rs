@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use router::link::FleetNews;
 use routing::{
     Nanos, ObjectId, StrategyKind, StrategySpec,
@@ -13,7 +14,9 @@ use routing::{
 
 use crate::{
     rig::{NAMESPACE, Rig, World, ask, ask_stream},
-    upstream::{self, Upstream, chat, good_stream},
+    upstream::{
+        self, DONE, Upstream, chat, chunk, content, end, events_head, finish, good_stream, role,
+    },
 };
 
 fn key(target: &str) -> ModelKey {
@@ -143,4 +146,46 @@ async fn a_scrape_carries_the_report() {
     assert_eq!(rig.chat(ask()).await.status, 200);
     let parsed = telemetry::feedback::parse(&rig.metrics.render_feedback()).unwrap();
     assert_eq!(parsed.models.keys().collect::<Vec<_>>(), [&key("t0")]);
+}
+
+#[tokio::test]
+async fn a_slow_caller_says_nothing_of_how_fast_the_provider_writes() {
+    let mut script = vec![events_head(), chunk(&role())];
+    script.extend((0..256).map(|_| chunk(&content(&"x".repeat(1 << 16)))));
+    script.extend([chunk(&finish()), chunk(DONE), end()]);
+    let only = Upstream::always(script).await;
+    let rig =
+        Rig::start(World::over(&[&only]).alias(|a| a.timeouts.stream_idle_ms = 3_600_000)).await;
+    let (mut response, _connection) =
+        rig.open_narrow(rig.request("/v1/chat/completions", ask_stream().into(), &[])).await;
+    response.body_mut().frame().await.unwrap().unwrap();
+    // Nothing is read for a minute; far more was sent than all sockets hold.
+    tokio::time::pause();
+    for _ in 0..60 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+    tokio::time::resume();
+    let rest = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(rest.len() > 16 << 20);
+    let report = rig.traffic.report();
+    assert!(slow_sum(&report, "t0", Part::FirstTokenWeight) > 0.0);
+    assert!(slow_sum(&report, "t0", Part::Attempts) > 0.0);
+    assert!(slow_sum(&report, "t0", Part::TokenWeight).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn many_at_once_are_all_counted_out() {
+    let only = Upstream::always(good_stream("hello")).await;
+    let rig = Rig::start(World::over(&[&only])).await;
+    // More than are looked at one by one.
+    let requests = (0..150).map(|_| rig.chat(ask_stream()));
+    for answer in futures::future::join_all(requests).await {
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(rig.explain(ask()).await["candidates"][0]["pending"], 0);
+    let attempts = slow_sum(&rig.traffic.report(), "t0", Part::Attempts);
+    assert!((140.0..=150.0).contains(&attempts), "{attempts}");
 }

@@ -282,6 +282,23 @@ impl Rig {
         request: Request<Full<Bytes>>,
     ) -> (Response<Incoming>, Connection) {
         let stream = TcpStream::connect(self.addr).await.unwrap();
+        Self::open_on(stream, request).await
+    }
+
+    /// The same on a connection whose kernel keeps little of what is not read.
+    pub(crate) async fn open_narrow(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> (Response<Incoming>, Connection) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(32 << 10).unwrap();
+        Self::open_on(socket.connect(self.addr).await.unwrap(), request).await
+    }
+
+    async fn open_on(
+        stream: TcpStream,
+        request: Request<Full<Bytes>>,
+    ) -> (Response<Incoming>, Connection) {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let task = tokio::spawn(async move {

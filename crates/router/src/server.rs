@@ -108,13 +108,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    // No `pipeline_flush`: with it, hyper buffers without bound what a slow caller does not read.
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BUFFER)
-        .max_headers(HEAD_FIELDS)
-        .pipeline_flush(true);
+        .max_headers(HEAD_FIELDS);
     builder
         .http2()
         .timer(TokioTimer::new())

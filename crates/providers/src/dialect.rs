@@ -3,6 +3,8 @@
 
 mod anthropic;
 mod bedrock;
+mod claude;
+mod common;
 mod cx;
 mod decode;
 pub mod effort;
@@ -23,8 +25,9 @@ use routing::{Capability, CapabilitySet};
 
 use crate::{
     family::Family,
+    neutral::Request,
     origin::{self, Maker, Origin},
-    rules::Column,
+    rules::{Column, Refusal},
 };
 
 /// A provider's dialect.
@@ -95,6 +98,17 @@ pub struct Candidate<'a> {
     pub quirks: Option<&'static quirks::Quirks>,
     /// All candidates share one ProviderTarget, so that what is bound to it may pass.
     pub bound: bool,
+}
+
+/// Encodes a request for a candidate, or says which field it cannot express.
+pub fn encode(request: &Request, to: &Candidate<'_>) -> Result<Encoded, Refusal> {
+    match to.dialect {
+        Dialect::OpenAiChat => openai_chat::encode(request, to),
+        Dialect::OpenAiResponses => openai_responses::encode(request, to),
+        Dialect::Anthropic => anthropic::encode(request, to),
+        Dialect::Gemini => gemini::encode(request, to),
+        Dialect::Bedrock => bedrock::encode(request, to),
+    }
 }
 
 impl<'a> Candidate<'a> {

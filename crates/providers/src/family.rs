@@ -58,7 +58,8 @@ pub struct Claude {
 const ALL: &[&str] = &[];
 const EFFORTS: &[Effort] = &[Low, Medium, High, Xhigh, Max];
 
-const NEWEST: Claude = Claude {
+/// The newest Claude: the rules of what no row knows.
+pub(crate) const NEWEST: Claude = Claude {
     lines: &["opus"],
     from: (5, 5),
     thinking: Thinking::Always,
@@ -139,7 +140,7 @@ pub struct Gemini {
 
 const GEMINI: &[Gemini] = &[
     Gemini { from: (3, 6), pro: Some(true), levels: &[Low, Medium, High], prefill: false, ..THIRD },
-    Gemini { from: (3, 6), prefill: false, ..THIRD },
+    NEWEST_GEMINI,
     Gemini { from: (3, 1), pro: Some(true), levels: &[Low, Medium, High], ..THIRD },
     Gemini { from: (3, 0), pro: Some(true), levels: &[Low, High], ..THIRD },
     THIRD,
@@ -147,6 +148,9 @@ const GEMINI: &[Gemini] = &[
     Gemini { from: (2, 5), budget: (0, 24_576), ..SECOND },
     SECOND,
 ];
+
+/// The newest Gemini: the rules of what no row knows.
+pub(crate) const NEWEST_GEMINI: Gemini = Gemini { from: (3, 6), prefill: false, ..THIRD };
 
 const THIRD: Gemini = Gemini {
     from: (3, 0),
@@ -315,7 +319,7 @@ impl Family {
 
     /// The newest Gemini.
     pub fn newest_gemini() -> Self {
-        Self::Gemini(GEMINI[1])
+        Self::Gemini(NEWEST_GEMINI)
     }
 
     /// The newest of OpenAI's.

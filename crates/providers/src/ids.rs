@@ -92,13 +92,13 @@ pub(crate) fn is_made(id: &str) -> bool {
 
 /// Which names of tools a dialect takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NameRule {
+pub(crate) struct NameRule {
     /// The most characters.
-    pub max: usize,
+    pub(crate) max: usize,
     /// Characters beside letters and digits.
-    pub beside: &'static str,
+    pub(crate) beside: &'static str,
     /// Whether the first must be a letter or `_`.
-    pub letter_first: bool,
+    pub(crate) letter_first: bool,
 }
 
 /// A name that a dialect takes: itself if it fits; else its legal characters, `_` for the others,

@@ -20,8 +20,8 @@ pub mod dialect;
 mod edit;
 pub mod errors;
 mod failure;
-mod granted;
 pub mod family;
+mod granted;
 mod ids;
 mod json;
 pub mod neutral;
@@ -37,6 +37,7 @@ mod sign;
 mod sse;
 mod stream;
 pub mod target;
+pub mod translate;
 pub mod tree;
 
 pub use amount::{Amount, BYTES_PER_TOKEN};

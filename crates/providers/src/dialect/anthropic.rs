@@ -1,5 +1,8 @@
 //! Anthropic's messages as providers speak them, Claude on VertexAI included.
 
+mod blocks;
 mod reply;
+pub(super) mod request;
 
 pub(super) use reply::Reader;
+pub(super) use request::{encode, format};

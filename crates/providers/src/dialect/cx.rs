@@ -64,6 +64,8 @@ pub(super) struct Cx<'a> {
     /// Whether custom tools are known as such.
     customs: bool,
     namespaces: bool,
+    /// Ids of calls that go back as their issuer gave them (Gemini).
+    pub(super) own_ids: HashSet<String>,
     /// The caller's name, its namespace: what is sent.
     sent: HashMap<(Option<String>, String), String>,
 }
@@ -86,6 +88,7 @@ impl<'a> Cx<'a> {
             back: Back::default(),
             customs: matches!(column, Column::OpenAi | Column::Responses),
             namespaces: column == Column::Responses,
+            own_ids: HashSet::new(),
             sent: HashMap::new(),
         }
     }

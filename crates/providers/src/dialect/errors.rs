@@ -54,7 +54,7 @@ const ANTHROPIC_WORDS: [SignOf; 11] = [
     (&[400], "compiled grammar is too large", Unsupported),
 ];
 
-const GEMINI_CODES: [SignOf; 9] = [
+const GEMINI_CODES: [SignOf; 10] = [
     (&[], "api_key_invalid", Auth),
     (&[], "service_disabled", Auth),
     (&[], "billing_disabled", OutOfCredit),
@@ -64,6 +64,7 @@ const GEMINI_CODES: [SignOf; 9] = [
     (&[], "unavailable", ServerError),
     (&[], "deadline_exceeded", ServerError),
     (&[], "internal", ServerError),
+    (&[], "failed_precondition", Unsupported),
 ];
 
 const GEMINI_WORDS: [SignOf; 7] = [
@@ -232,9 +233,6 @@ fn by_rest(
         (Dialect::Anthropic, "not_found_error", _) => Some(404),
         (Dialect::Anthropic, "api_error", _) => Some(500),
         (Dialect::Bedrock, _, "modelerrorexception" | "modelstreamerrorexception") => Some(500),
-        (Dialect::Gemini, _, "failed_precondition") => {
-            return OutcomeClass::Fault(Unsupported);
-        }
         _ => None,
     };
     match status.filter(|s| *s >= 400).or(of_kind) {

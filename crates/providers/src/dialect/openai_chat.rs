@@ -1,5 +1,8 @@
 //! Chat completions as providers speak them: OpenAI, Azure, and every compatible server.
 
+mod message;
 mod reply;
+pub(super) mod request;
 
 pub(super) use reply::Reader;
+pub(super) use request::encode;

@@ -116,7 +116,8 @@ fields! {
     Hosted("messages", "input", "messages") [D, D, D, D, D, D];
     // Tools.
     Tools("tools", "tools", "tools") [
-        M, M, M, M "`input_schema`", M "`parametersJsonSchema`", M "`toolSpec.inputSchema.json`"];
+        M, M, X "refused where the server takes none", M "`input_schema`",
+        M "`parametersJsonSchema`", M "`toolSpec.inputSchema.json`"];
     Strict("tools.function.strict", "tools.strict", "tools.strict") [
         X "false where the schema is beyond the strict subset",
         X "false where the schema is beyond the strict subset", X "dropped where it is refused",
@@ -242,7 +243,7 @@ fields! {
         X "a policy that blocks is refused, else dropped",
         X "a policy that blocks is refused, else dropped"];
     // Prompt caches.
-    PromptCacheKey("prompt_cache_key") [M, M, M, D, D, D];
+    PromptCacheKey("prompt_cache_key") [M, M, X "dropped where it is refused", D, D, D];
     PromptCacheOptions("prompt_cache_options") [M, M, D, D, D, D];
     PromptCacheRetention("prompt_cache_retention") [M, M, D, D, D, D];
     CacheControl("cache_control") [D, D, X "where the server knows it, else dropped",

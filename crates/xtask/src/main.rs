@@ -12,6 +12,7 @@ mod image;
 mod namespace;
 mod run;
 mod setup;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -40,6 +41,8 @@ enum Command {
     Tidy,
     /// Build the container image and its SBOM, without any container tool
     Image(image::Args),
+    /// Simulate routing strategies, and what others do
+    Simulate(simulate::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Docs(args) => args.write_or_check(&docs::files()),
         Command::Tidy => tidy::run(),
         Command::Image(args) => image::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match result {

@@ -173,7 +173,7 @@ pub struct Estimate {
     pub pending: f64,
     /// The weight of recent evidence.
     pub evidence: f64,
-    /// Whether no other router has seen it either.
+    /// Whether no router has seen anything of it of late.
     pub unseen: bool,
     /// Requests a second that end at it, fleet-wide.
     pub rate: f64,

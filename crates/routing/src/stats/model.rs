@@ -20,6 +20,8 @@ const TIMEOUT_LOG: f64 = 2.995_732_273_553_991;
 const RATE_LIMITED: f64 = 0.3;
 /// What a whole answer weighs as a sample of the first token: it tells of both times at once.
 const ANSWER_FIRST_TOKEN: f64 = 0.5;
+/// What is left of a sample after about two minutes of the fast time scale.
+const NOTHING: f64 = 1e-6;
 /// No time is shorter than this, in seconds.
 const SHORTEST: f64 = 1e-5;
 /// Answers that are shorter tell no pace.
@@ -190,10 +192,15 @@ impl ModelStats {
     /// The fleet's view came: the sums of all other routers, which were `age` old.
     pub fn fleet(&mut self, now: Nanos, sums: &Sums, age: Duration) {
         self.others = sums.sane();
-        let fast = |part| self.others.get(TimeScale::Fast, part);
-        self.unseen_by_others = fast(Part::FirstTokenWeight) + fast(Part::Failures) < 1e-6;
+        self.unseen_by_others = Self::unseen(&self.others);
         self.others.decay(age);
         self.others_at = now;
+    }
+
+    /// Whether sums hold nothing of late.
+    fn unseen(sums: &Sums) -> bool {
+        let fast = |part| sums.get(TimeScale::Fast, part);
+        fast(Part::FirstTokenWeight) + fast(Part::Failures) < NOTHING
     }
 
     /// This router's own sums as of now, for the fleet.
@@ -241,7 +248,7 @@ impl ModelStats {
             strain: self.load.strain(now, f64::midpoint(fast.first_token, fast.token)),
             pending: self.load.pending(now, self.pending.count()),
             evidence: evidence.recent(),
-            unseen: self.unseen_by_others,
+            unseen: self.unseen_by_others && Self::unseen(&self.local),
             rate,
             capacity: self.capacity.per_second(now),
         }

@@ -117,7 +117,7 @@ impl Softmin<'_> {
 }
 
 /// The block that this request probes, if it does: one that has shown nothing of late. A part of
-/// the requests, from 0 to 1, may.
+/// the requests, from 0 to 1, does, however many blocks are due: they share it.
 pub(super) fn probe(
     cx: &mut SelectCx<'_, '_>,
     lineup: &CompiledLineup,
@@ -129,19 +129,24 @@ pub(super) fn probe(
         return None;
     }
     let stats = cx.view.lineup(lineup);
+    let mut due: SmallVec<[usize; 8]> = SmallVec::new();
     for &at in open {
         let Block { anchor, head, .. } = blocks[at];
-        let estimate = stats.estimate(head);
-        if estimate.evidence >= FAINT || cx.view.live(head).pending > 0 {
+        if stats.estimate(head).evidence >= FAINT || cx.view.live(head).pending > 0 {
             continue;
         }
         let wait = BETWEEN_PROBES * (0.5 + cx.rng.unit());
-        if stats.since_probe(anchor, cx.now).is_some_and(|since| since <= wait) {
-            continue;
+        if stats.since_probe(anchor, cx.now).is_none_or(|since| since > wait) {
+            due.push(at);
         }
-        let new = estimate.unseen && !stats.was_probed(anchor);
-        let routers = f64::from(cx.view.routers.max(1));
-        let part = if new { explore.max((NEVER_SEEN / routers).min(1.0)) } else { explore };
+    }
+    let routers = f64::from(cx.view.routers.max(1));
+    #[expect(clippy::cast_precision_loss, reason = "at most 64 blocks")]
+    let each = explore / due.len().max(1) as f64;
+    for at in due {
+        let Block { anchor, head, .. } = blocks[at];
+        let new = stats.estimate(head).unseen && !stats.was_probed(anchor);
+        let part = if new { explore.max((NEVER_SEEN / routers).min(1.0)) } else { each };
         if cx.rng.unit() < part {
             cx.effects(lineup).probes.push((anchor, ProbeDraw::Taken { by: head }));
             return Some(at);

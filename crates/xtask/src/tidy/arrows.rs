@@ -23,7 +23,7 @@ const ORDER: &[&str] = &[
 ];
 
 /// What is no part of the product: others may have these in their tests only.
-const AROUND: &[&str] = &["testkit", "xtask", "e2e"];
+const AROUND: &[&str] = &["testkit", "xtask", "e2e", "simulate"];
 
 const RUNTIME: &[&str] = &["tokio", "hyper", "reqwest"];
 const CLIENT: &[&str] = &["tokio", "kube-client", "kube-runtime"];

@@ -1,6 +1,8 @@
 //! `moniker validate` as CI calls it: the real binary, files and standard input, exit codes.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::SAMPLE;
@@ -33,6 +35,24 @@ fn the_sample_is_fine_in_dev_and_told_what_a_cluster_refuses() {
     assert_eq!(output.status.code(), Some(1));
     let text = printed(&output);
     assert!(text.contains("dev.yaml:") && text.contains("https://"), "{text}");
+}
+
+#[test]
+fn every_strategy_has_a_sample_and_every_sample_is_fine() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/samples");
+    let mut texts = String::new();
+    for file in fs::read_dir(samples).unwrap() {
+        let path = file.unwrap().path();
+        texts += &fs::read_to_string(&path).unwrap();
+        // The one of `moniker dev` is on loopback, which a cluster refuses.
+        if !path.ends_with("dev.yaml") {
+            let output = validate(&[path.to_str().unwrap()], "");
+            assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+        }
+    }
+    for kind in routing::StrategyKind::ALL {
+        assert!(texts.contains(&format!("type: {kind}")), "no sample of {kind} in deploy/samples");
+    }
 }
 
 #[test]

@@ -32,6 +32,12 @@ pub(crate) const OLDEST_API_SERVER: Asset =
 pub(crate) const KUBECTL: Asset =
     Asset { module: "current", name: "kubectl", given_name: "kubectl" };
 
+/// The variable that names the directory of a cluster that `cargo xtask cluster` starts; set for
+/// whatever runs within its network.
+pub(crate) const CLUSTER: &str = "MONIKER_CLUSTER";
+/// The administrator's kubeconfig in that directory.
+pub(crate) const CLUSTER_KUBECONFIG: &str = "admin.kubeconfig";
+
 /// Variables that name a directory with the programs in it, the first one first.
 const GIVEN: [&str; 2] = ["MONIKER_TEST_ASSETS", "KUBEBUILDER_ASSETS"];
 

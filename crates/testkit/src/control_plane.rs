@@ -8,9 +8,8 @@
 mod access;
 mod directory;
 mod error;
-mod kubectl;
+pub(crate) mod kubectl;
 mod launch;
-mod pki;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -22,11 +21,11 @@ use tokio::sync::OnceCell;
 
 use crate::assets::{self, Asset};
 use crate::daemon::Daemon;
+use crate::pki::Authority;
 use directory::Directory;
 pub use error::Error;
 pub use kubectl::Output;
 use launch::Ports;
-use pki::Authority;
 pub use user::User;
 
 /// Which of the supported API servers to run.

@@ -2,9 +2,11 @@
 
 mod assets;
 pub mod ca;
+pub mod cluster;
 pub mod control_plane;
 pub mod daemon;
 pub mod fleet;
 pub mod moniker;
+mod pki;
 pub mod programs;
 pub mod upstream;

@@ -16,7 +16,10 @@ use crate::{assets, run};
 use build::Profile;
 
 /// What images are called that are made for this machine.
-pub(crate) const DEV_NAME: &str = "localhost/moniker:dev";
+const DEV_NAME: &str = "localhost/moniker:dev";
+
+/// Where the archive and the SBOM go, in the workspace.
+const OUT: &str = "target/image";
 
 /// How to call it.
 #[derive(Debug, clap::Args)]
@@ -30,7 +33,7 @@ pub(crate) struct Args {
     name: Option<String>,
 
     /// Where the archive and the SBOM go
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/image")]
+    #[arg(long, value_name = "DIRECTORY", default_value = OUT)]
     out: PathBuf,
 
     /// Write the image's files into this directory, for a builder of images, and no archive
@@ -76,6 +79,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     write(&out.join("moniker.tar"), &archive.bytes)?;
     println!("{name} {}", archive.digest);
     Ok(())
+}
+
+/// The image of a developer's build, built and written to a file.
+pub(crate) fn dev() -> Result<PathBuf> {
+    let out = Path::new(OUT);
+    run(&Args { dev: true, name: None, out: out.to_owned(), files: None })?;
+    Ok(assets::workspace().join(out).join("moniker.tar"))
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<()> {

@@ -5,6 +5,7 @@
 #[path = "../../testkit/src/assets.rs"]
 mod assets;
 mod bench;
+mod cluster;
 mod crds;
 mod docs;
 mod generated;
@@ -43,6 +44,9 @@ enum Command {
     Image(image::Args),
     /// Simulate routing strategies, and what others do
     Simulate(simulate::Args),
+    /// Run a real Kubernetes of one node on this machine
+    #[command(subcommand)]
+    Cluster(cluster::Task),
     /// Measure
     Bench(bench::Args),
 }
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Image(args) => image::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Cluster(task) => cluster::run(&task),
         Command::Bench(args) => bench::run(&args),
     };
     match result {

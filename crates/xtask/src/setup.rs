@@ -8,10 +8,18 @@ mod python;
 
 use anyhow::Result;
 
+use crate::cluster;
+
 /// Everything: for tests, measurements and checks.
 pub(crate) fn run() -> Result<()> {
     packages::install(packages::ALL)?;
     go::build()?;
+    for why in cluster::host::missing() {
+        println!("no cluster on this machine: {why}");
+    }
+    if cluster::host::missing().is_empty() {
+        node()?;
+    }
     python::install()?;
     if let Err(why) = deny::install() {
         println!("{why:#}");
@@ -23,6 +31,13 @@ pub(crate) fn run() -> Result<()> {
 /// The Debian packages that tests need, which take seconds.
 pub(crate) fn packages_for_tests() -> Result<()> {
     packages::install(packages::TESTS)
+}
+
+/// What a cluster's node is made of: packages, and programs beyond those of the control plane.
+pub(crate) fn node() -> Result<()> {
+    packages::install(packages::NODE)?;
+    go::build()?;
+    go::build_node()
 }
 
 /// What the end-to-end tests run, the control plane only if they start it.

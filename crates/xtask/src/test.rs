@@ -6,10 +6,12 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::run::Tests;
-use crate::{assets, namespace, run, setup, tidy};
+use crate::{assets, cluster, image, namespace, run, setup, tidy};
 
 /// The test target that needs an API server.
 const CLUSTER: &str = "cluster";
+/// The test target that needs a node, which not every machine can run.
+const NODE: &str = "node";
 
 /// Crates that are used without the rest of the workspace, or must not need it: built alone, so
 /// that a feature that another crate turns on cannot hide that one is missing.
@@ -74,6 +76,9 @@ fn steps(args: Args, run: &mut Run) -> Result<()> {
     })?;
     run.step("test programs", |_| setup::programs_for_tests(!args.fast))?;
     run.step("end-to-end tests", |tests| end_to_end(args, tests))?;
+    if !args.fast {
+        run.step("tests on a node", on_a_node)?;
+    }
     run.step("licences, bans and sources", |_| deny())
 }
 
@@ -95,7 +100,24 @@ fn end_to_end(args: Args, tests: &mut Tests) -> Result<()> {
     run::tests(&mut namespace::wrap(&run::cargo(&[&test[..], &["--offline"]].concat())), tests)
 }
 
-/// The test targets of the package `e2e`.
+/// On a cluster of this run's own, within its network, with the image of this very build.
+fn on_a_node(tests: &mut Tests) -> Result<()> {
+    let missing = cluster::host::missing();
+    if !missing.is_empty() {
+        println!("skipped: the test target {NODE}: {}", missing.join("; "));
+        return Ok(());
+    }
+    setup::node()?;
+    let test = ["test", "--workspace", "--test", NODE];
+    run::run(&mut run::cargo(&[&test[..], &["--no-run"]].concat()))?;
+    let image = image::dev()?;
+    let cluster = cluster::Temporary::start()?;
+    cluster.load(&image)?;
+    let mut inside = cluster.inside(&run::cargo(&[&test[..], &["--offline"]].concat()))?;
+    run::tests(&mut inside, tests)
+}
+
+/// The test targets of the package `e2e` that run without a node.
 fn targets(fast: bool) -> Result<Vec<String>> {
     let manifest = assets::workspace().join("tests/Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec()?;
@@ -106,7 +128,8 @@ fn targets(fast: bool) -> Result<Vec<String>> {
     if !names.iter().any(|name| name == CLUSTER) {
         bail!("the package e2e has no test target {CLUSTER}");
     }
-    Ok(names.into_iter().filter(|name| !fast || name != CLUSTER).collect())
+    let here = |name: &String| name != NODE && (!fast || name != CLUSTER);
+    Ok(names.into_iter().filter(here).collect())
 }
 
 fn deny() -> Result<()> {

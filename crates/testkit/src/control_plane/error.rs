@@ -17,6 +17,12 @@ pub enum Error {
         /// Where the cache would have it.
         cache: PathBuf,
     },
+    /// This process was not started in the network of a cluster.
+    #[error(
+        "no cluster: MONIKER_CLUSTER is not set. Run `cargo xtask test`, or `cargo xtask cluster up`, \
+         load an image and run the test through `cargo xtask cluster run`"
+    )]
+    NoCluster,
     /// A process ended before it was ready.
     #[error("{name} ended ({status}) before it was ready; its last words:\n{log}")]
     Ended {
@@ -55,12 +61,9 @@ pub enum Error {
         /// The role.
         role: String,
     },
-    /// A file or a process could not be made.
+    /// A file, a certificate or a process could not be made.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A certificate could not be made.
-    #[error("certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
     /// The kubeconfig that was written could not be read.
     #[error(transparent)]
     Kubeconfig(#[from] kube::config::KubeconfigError),

@@ -37,7 +37,7 @@ impl Output {
     }
 }
 
-pub(super) async fn run(
+pub(crate) async fn run(
     kubectl: &Path,
     kubeconfig: &Path,
     home: &Path,

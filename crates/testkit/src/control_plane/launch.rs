@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep};
 
 use super::directory::Directory;
 use super::error::Error;
-use super::pki::{Authority, token_keys};
 use super::user::User;
 use super::{ControlPlane, Version};
 use crate::assets::{self, Asset};
 use crate::daemon::Daemon;
+use crate::pki::{Authority, Holder, token_keys};
 
 const ETCD_LOG: &str = "etcd.log";
 pub(super) const API_SERVER_LOG: &str = "kube-apiserver.log";
@@ -68,7 +68,9 @@ async fn attempt(version: Version) -> Result<ControlPlane, Error> {
     let directory = Directory::new()?;
     let ports = Ports::free()?;
     let authority = Authority::new(directory.path())?;
-    authority.server(directory.path(), "kube-apiserver")?;
+    let serves = &["127.0.0.1", "localhost"];
+    let server = Holder { file: "kube-apiserver", name: "kube-apiserver", group: None, serves };
+    authority.sign(directory.path(), server)?;
     token_keys(directory.path(), "tokens")?;
     let url = format!("https://127.0.0.1:{}", ports.api_server);
     let masters = Some("system:masters");

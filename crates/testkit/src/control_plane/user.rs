@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use super::error::Error;
-use super::pki::Authority;
+use crate::pki::{Authority, Holder};
 
 /// A user of a control plane.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl User {
         group: Option<&str>,
     ) -> Result<Self, Error> {
         let file = file_name(name);
-        let pair = authority.client(directory, &file, name, group)?;
+        let pair = authority.sign(directory, Holder { file: &file, name, group, serves: &[] })?;
         let proof = json!({"client-certificate": pair.certificate, "client-key": pair.key});
         Self::write(authority, directory, url, name, &file, &proof)
     }

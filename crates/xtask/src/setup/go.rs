@@ -1,4 +1,5 @@
-//! The Kubernetes binaries of the test control plane, built from Go modules that `go.sum` pins.
+//! The programs of the test control plane and of the cluster's node, built from Go modules that
+//! `go.sum` pins.
 
 use std::fs;
 use std::path::Path;
@@ -7,42 +8,93 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::assets::{API_SERVER, Asset, ETCD, KUBECTL, OLDEST_API_SERVER};
+use crate::cluster::programs;
 use crate::run;
 
 struct Recipe {
     asset: Asset,
     package: &'static str,
-    /// The version that the program is to call itself: without it, clients see v0.0.0 and refuse.
-    version: Option<&'static str>,
+    names_itself: Version,
     /// Minutes on two cores with nothing cached.
     minutes: u32,
 }
 
-const RECIPES: [Recipe; 4] = [
-    Recipe { asset: ETCD, package: "go.etcd.io/etcd/server/v3", version: None, minutes: 1 },
-    Recipe {
-        asset: API_SERVER,
-        package: "k8s.io/kubernetes/cmd/kube-apiserver",
-        version: Some("1.37.2"),
-        minutes: 6,
-    },
-    Recipe {
-        asset: KUBECTL,
-        package: "k8s.io/kubernetes/cmd/kubectl",
-        version: Some("1.37.2"),
-        minutes: 1,
-    },
-    Recipe {
-        asset: OLDEST_API_SERVER,
-        package: "k8s.io/kubernetes/cmd/kube-apiserver",
-        version: Some("1.33.13"),
-        minutes: 5,
-    },
+/// The version that a program is to call itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// It knows by itself, or nobody asks.
+    Built,
+    /// Without it, clients see v0.0.0 and refuse.
+    Kubernetes(&'static str),
+    Containerd(&'static str),
+}
+
+const CURRENT: Version = Version::Kubernetes("1.37.2");
+const CONTAINERD: Version = Version::Containerd("2.4.2");
+/// What containerd can store snapshots in, and a test cluster has no use for.
+const UNUSED: &str = "no_btrfs,no_zfs,no_devmapper";
+
+const CONTROL_PLANE: [Recipe; 4] = [
+    recipe(ETCD, "go.etcd.io/etcd/server/v3", Version::Built, 1),
+    recipe(API_SERVER, "k8s.io/kubernetes/cmd/kube-apiserver", CURRENT, 6),
+    recipe(KUBECTL, "k8s.io/kubernetes/cmd/kubectl", CURRENT, 1),
+    recipe(
+        OLDEST_API_SERVER,
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        Version::Kubernetes("1.33.13"),
+        5,
+    ),
 ];
 
-/// Builds what is neither in a directory that the user named nor in the cache.
+const NODE: [Recipe; 9] = [
+    recipe(
+        programs::CONTROLLER_MANAGER,
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        CURRENT,
+        2,
+    ),
+    recipe(programs::SCHEDULER, "k8s.io/kubernetes/cmd/kube-scheduler", CURRENT, 1),
+    recipe(programs::KUBELET, "k8s.io/kubernetes/cmd/kubelet", CURRENT, 2),
+    recipe(programs::PROXY, "k8s.io/kubernetes/cmd/kube-proxy", CURRENT, 1),
+    recipe(
+        programs::CONTAINERD,
+        "github.com/containerd/containerd/v2/cmd/containerd",
+        CONTAINERD,
+        2,
+    ),
+    recipe(
+        programs::SHIM,
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+        CONTAINERD,
+        1,
+    ),
+    recipe(programs::CTR, "github.com/containerd/containerd/v2/cmd/ctr", CONTAINERD, 1),
+    recipe(programs::DNS, "github.com/coredns/coredns", Version::Built, 3),
+    recipe(programs::PAUSE, "./pause", Version::Built, 1),
+];
+
+const fn recipe(
+    asset: Asset,
+    package: &'static str,
+    names_itself: Version,
+    minutes: u32,
+) -> Recipe {
+    Recipe { asset, package, names_itself, minutes }
+}
+
+/// Builds the test control plane, as far as it is neither in a directory that the user named nor in
+/// the cache.
 pub(super) fn build() -> Result<()> {
-    for recipe in &RECIPES {
+    build_all(&CONTROL_PLANE)
+}
+
+/// Builds what a node has beyond the control plane.
+pub(super) fn build_node() -> Result<()> {
+    build_all(&NODE)
+}
+
+fn build_all(recipes: &[Recipe]) -> Result<()> {
+    for recipe in recipes {
         if recipe.asset.find()?.is_none() {
             toolchain(&recipe.asset.module_directory())?;
             recipe.build()?;
@@ -62,8 +114,11 @@ impl Recipe {
         let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
         let output = unfinished.display().to_string();
         let flags = self.linker_flags();
-        let args = ["build", "-trimpath", "-ldflags", &flags, "-o", &output, self.package];
-        let mut go = run::program("go", &args);
+        let mut go = run::program("go", &["build", "-trimpath", "-ldflags", &flags]);
+        if let Version::Containerd(_) = self.names_itself {
+            go.args(["-tags", UNUSED]);
+        }
+        go.args(["-o", &output, self.package]);
         go.current_dir(self.asset.module_directory()).env("CGO_ENABLED", "0");
         run::run(&mut go)?;
         fs::rename(&unfinished, &path).with_context(|| path.display().to_string())?;
@@ -72,17 +127,28 @@ impl Recipe {
     }
 
     fn linker_flags(&self) -> String {
-        let stripped = "-s -w".to_owned();
-        let Some(version) = self.version else { return stripped };
-        let minor = version.split('.').nth(1).unwrap_or_default();
-        let base = "k8s.io/component-base/version.git";
-        let variables = [
-            format!("{base}Version=v{version}"),
-            format!("{base}Major=1"),
-            format!("{base}Minor={minor}"),
-            format!("k8s.io/client-go/pkg/version.gitVersion=v{version}"),
-        ];
-        format!("{stripped} -X {}", variables.join(" -X "))
+        let variables = match self.names_itself {
+            Version::Built => Vec::new(),
+            Version::Containerd(version) => {
+                vec![format!("github.com/containerd/containerd/v2/version.Version={version}")]
+            }
+            Version::Kubernetes(version) => {
+                let minor = version.split('.').nth(1).unwrap_or_default();
+                let base = "k8s.io/component-base/version.git";
+                vec![
+                    format!("{base}Version=v{version}"),
+                    format!("{base}Major=1"),
+                    format!("{base}Minor={minor}"),
+                    format!("k8s.io/client-go/pkg/version.gitVersion=v{version}"),
+                ]
+            }
+        };
+        let mut flags = "-s -w".to_owned();
+        for variable in variables {
+            flags.push_str(" -X ");
+            flags.push_str(&variable);
+        }
+        flags
     }
 }
 
@@ -132,13 +198,19 @@ mod tests {
 
     #[test]
     fn versions_are_those_that_the_modules_pin() {
-        for recipe in &RECIPES {
-            let Some(version) = recipe.version else { continue };
-            let module = recipe.asset.module_directory().join("go.mod");
-            let text = fs::read_to_string(module).unwrap();
-            let pinned = format!("k8s.io/kubernetes v{version}");
-            assert!(text.lines().any(|line| line.trim().starts_with(&pinned)), "{pinned}");
-            assert!(recipe.linker_flags().contains(&format!("gitVersion=v{version}")));
+        for recipe in CONTROL_PLANE.iter().chain(&NODE) {
+            let (module, version) = match recipe.names_itself {
+                Version::Built => continue,
+                Version::Kubernetes(version) => ("k8s.io/kubernetes", version),
+                Version::Containerd(version) => ("github.com/containerd/containerd/v2", version),
+            };
+            let file = recipe.asset.module_directory().join("go.mod");
+            let text = fs::read_to_string(file).unwrap();
+            let pinned = format!("{module} v{version}");
+            let pins = |line: &str| line.trim().trim_start_matches("require ").starts_with(&pinned);
+            assert!(text.lines().any(pins), "{pinned}");
+            let flags = recipe.linker_flags();
+            assert!(flags.contains(version) && flags.starts_with("-s -w -X "), "{flags}");
         }
     }
 }

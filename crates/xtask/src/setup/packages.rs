@@ -29,6 +29,18 @@ pub(super) const ALL: &[Package] = &[
 /// For tests alone: nginx is measured, not tested.
 pub(super) const TESTS: &[Package] = ALL.split_at(4).0;
 
+/// For a cluster: what runs containers, and what gives them a network.
+pub(super) const NODE: &[Package] = &[
+    package("iproute2", &["ip", "-Version"]),
+    package("util-linux", &["nsenter", "--version"]),
+    package("runc", &["runc", "--version"]),
+    package("containernetworking-plugins", &["test", "-x", "/usr/lib/cni/bridge"]),
+    package("iptables", &["iptables", "--version"]),
+    package("conntrack", &["conntrack", "--version"]),
+    package("socat", &["socat", "-V"]),
+    package("ethtool", &["ethtool", "--version"]),
+];
+
 /// Installs those that are missing, or says in one line how to.
 pub(super) fn install(packages: &[Package]) -> Result<()> {
     let missing = missing(packages);

@@ -3,6 +3,7 @@
 //! would.
 
 mod faults;
+mod fleet;
 mod harness;
 mod routing;
 mod serving;

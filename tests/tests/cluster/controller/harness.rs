@@ -190,6 +190,7 @@ impl Controller {
                 lines: Box::pin(answer.bytes_stream().map(|chunk| chunk.unwrap().to_vec())),
                 rest: Vec::new(),
                 held: BTreeMap::new(),
+                fleet: Value::Null,
             }),
             status => Err(status),
         }
@@ -282,6 +283,8 @@ pub(crate) struct Router {
     rest: Vec<u8>,
     /// The last frame of each kind and id; a removal too.
     held: BTreeMap<(String, String), Value>,
+    /// The last that it was told of the fleet.
+    fleet: Value,
 }
 
 impl Router {
@@ -298,27 +301,43 @@ impl Router {
 
     /// Takes frames until the next COMMIT.
     pub(crate) async fn commit(&mut self) {
-        loop {
-            let frame = self.frame().await;
-            match frame["type"].as_str().unwrap() {
-                "COMMIT" => return,
-                "CREDENTIAL" => {
-                    let id = frame["target"].as_str().unwrap().to_owned();
-                    self.held.insert(("Credential".to_owned(), id), frame);
+        while self.take().await != "COMMIT" {}
+    }
+
+    /// Takes frames until it is told something of the fleet that is as it should be.
+    pub(crate) async fn fleet(&mut self, good: impl Fn(&Value) -> bool) {
+        let found = timeout(PATIENCE, async {
+            while !good(&self.fleet) {
+                while self.take().await != "FLEET" {}
+            }
+        });
+        let found = found.await.is_ok();
+        assert!(found, "the fleet stays {:#}", self.fleet);
+    }
+
+    /// Takes one frame; gives its type.
+    async fn take(&mut self) -> String {
+        let frame = self.frame().await;
+        let name = frame["type"].as_str().unwrap().to_owned();
+        match &*name {
+            "FLEET" => self.fleet = frame,
+            "CREDENTIAL" => {
+                let id = frame["target"].as_str().unwrap().to_owned();
+                self.held.insert(("Credential".to_owned(), id), frame);
+            }
+            "HELLO" | "HEARTBEAT" | "COMMIT" => {}
+            _ => {
+                let [kind, id] = ["kind", "id"].map(|m| frame[m].as_str().unwrap().to_owned());
+                let held = self.held.entry((kind, id)).or_default();
+                let mut frame = frame;
+                if frame["type"] == "UPSERT" && frame["resource"].is_null() {
+                    // Only the version is new.
+                    frame["resource"] = held["resource"].take();
                 }
-                "HELLO" | "HEARTBEAT" => {}
-                _ => {
-                    let [kind, id] = ["kind", "id"].map(|m| frame[m].as_str().unwrap().to_owned());
-                    let held = self.held.entry((kind, id)).or_default();
-                    let mut frame = frame;
-                    if frame["type"] == "UPSERT" && frame["resource"].is_null() {
-                        // Only the version is new.
-                        frame["resource"] = held["resource"].take();
-                    }
-                    *held = frame;
-                }
+                *held = frame;
             }
         }
+        name
     }
 
     /// The last frame about a resource; null where there was none.

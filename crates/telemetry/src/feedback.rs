@@ -25,8 +25,11 @@ pub const ALONE: &str = "feedback";
 /// The faults that are the credential's.
 const CREDENTIAL_FAULTS: [Fault; 2] = [Fault::Auth, Fault::OutOfCredit];
 
-/// The three numbers of a [`Draw`], with the metric of each.
-const DRAWS: [(&names::Metric, fn(&mut Draw) -> &mut f64); 3] = [
+/// One number of a [`Draw`].
+type Number = fn(&mut Draw) -> &mut f64;
+
+/// The three of them, with the metric of each.
+const DRAWS: [(&names::Metric, Number); 3] = [
     (&names::LIMIT_DEMAND, |draw| &mut draw.demand),
     (&names::LIMIT_USED, |draw| &mut draw.used),
     (&names::LIMIT_RECENT, |draw| &mut draw.recent),

@@ -97,8 +97,8 @@ fn take(report: &mut Report, line: &str) -> Option<()> {
     if name == names::FEEDBACK.name {
         let (labels, value) = sample(rest)?;
         let (target, model) = target_and_model(labels.of("target")?)?;
-        let scale = named(TimeScale::ALL, |scale| scale.name(), labels.of("scale")?)?;
-        let part = named(Part::ALL, |part| part.name(), labels.of("part")?)?;
+        let scale = named(TimeScale::ALL, TimeScale::name, labels.of("scale")?)?;
+        let part = named(Part::ALL, Part::name, labels.of("part")?)?;
         // Logarithms alone may be below 0.
         if value < 0.0 && !matches!(part, Part::FirstTokenLog | Part::TokenLog) {
             return None;
@@ -113,7 +113,7 @@ fn take(report: &mut Report, line: &str) -> Option<()> {
         let target = labels.of("provider_target")?.parse().ok()?;
         // A label that is empty and one that is not there are the same to Prometheus.
         let quota = labels.of("quota").filter(|quota| !quota.is_empty()).map(str::to_owned);
-        let dimension = named(Dimension::ALL, |one| one.name(), labels.of("dimension")?)?;
+        let dimension = named(Dimension::ALL, Dimension::name, labels.of("dimension")?)?;
         let key = LimitKey { target, quota, dimension };
         *number(report.limits.entry(key).or_default()) = value;
     } else if name == names::CREDENTIAL_FAULT.name {

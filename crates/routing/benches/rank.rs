@@ -22,7 +22,7 @@ use routing::{
     stats::{AliasStats, Completion, ModelStats},
 };
 
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 101;
 const PICKS: u32 = 20_000;
 
 fn main() {
@@ -39,7 +39,8 @@ fn main() {
     }
 }
 
-/// The median cost of a ranking, in nanoseconds.
+/// The cost of a ranking in the round that was disturbed least, in nanoseconds; what it changes is
+/// applied.
 fn measure(kind: StrategyKind, count: usize) -> f64 {
     let weights = vec![1; count];
     let alias = common::alias(kind, &[&weights]);
@@ -71,7 +72,7 @@ fn measure(kind: StrategyKind, count: usize) -> f64 {
         })
         .collect();
     rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+    rounds[0]
 }
 
 /// Ten minutes of traffic: answers of every length, a failure now and then, some under way.

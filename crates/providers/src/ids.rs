@@ -70,7 +70,8 @@ impl Ids {
         };
         let mut ordinal = 0_u32;
         while self.taken.get(&fitted).is_some_and(|of| of != id) {
-            fitted = base62(xxh3_128(format!("{id}\0{ordinal}").as_bytes()))[..len].to_owned();
+            let hash = base62(xxh3_128(format!("{id}\0{ordinal}").as_bytes()));
+            hash[..len].clone_into(&mut fitted);
             ordinal += 1;
         }
         self.rewritten |= fitted != id;
@@ -113,7 +114,7 @@ pub(crate) fn fit_name(name: &str, rule: &NameRule) -> String {
     if fits {
         return name.to_owned();
     }
-    let hash = xxh3_128(name.as_bytes()) as u32;
+    let hash = xxh3_128(name.as_bytes()) & u128::from(u32::MAX);
     let mut kept: String = name.chars().map(|c| if legal(c) { c } else { '_' }).collect();
     if !kept.chars().next().is_some_and(first) {
         kept.insert(0, '_');

@@ -260,7 +260,8 @@ impl Walk {
             | "anyOf" | "const" => Fate::Keep,
             "enum" => {
                 self.count.values += value.items().len();
-                let simple = !value.items().iter().any(|v| v.is_object() || v.items() != []);
+                let simple =
+                    !value.items().iter().any(|v| v.is_object() || matches!(v, Json::Array(_)));
                 if self.subset == Claude && !simple { Fate::Refuse } else { Fate::Keep }
             }
             "allOf" => keep_or_refuse(self.subset == Claude),
@@ -274,7 +275,6 @@ impl Walk {
             | "unevaluatedProperties"
             | "propertyNames" => Fate::Refuse,
             "prefixItems" => keep_or_refuse(self.subset == Gemini),
-            "minimum" | "maximum" => keep(self.subset != Claude),
             "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => keep(self.subset == OpenAi),
             "pattern" => match self.subset {
                 OpenAi => Fate::Keep,
@@ -283,8 +283,7 @@ impl Walk {
             },
             "format" => keep(formats(self.subset).contains(&value.text())),
             "minItems" => keep(self.subset != Claude || matches!(value.u64(), Some(0 | 1))),
-            "maxItems" => keep(self.subset != Claude),
-            "title" => keep(self.subset != Claude),
+            "minimum" | "maximum" | "maxItems" | "title" => keep(self.subset != Claude),
             // Lengths, defaults, examples, vendors' keys.
             _ => Fate::Move,
         }

@@ -220,8 +220,8 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
             0..6
         )
         .prop_map(|events| {
-            let text: String = events.iter().map(|e| format!("data: {e}\n\n")).collect();
-            text.into_bytes()
+            let event = |e: &String| ["data: ", e, "\n\n"].concat();
+            events.iter().map(event).collect::<String>().into_bytes()
         }),
     ]
 }
@@ -294,7 +294,9 @@ proptest! {
             for protocol in Protocol::ALL {
                 let mut writer = Writer::new(caller(protocol));
                 let mut out = Vec::new();
-                events.iter().for_each(|event| writer.event(event, &mut out));
+                for event in &events {
+                    writer.event(event, &mut out);
+                }
             }
         }
     }

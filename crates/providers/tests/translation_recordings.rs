@@ -7,13 +7,14 @@
 
 mod translation;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use providers::{
-    dialect::Decoder,
+    dialect::{Candidate, Decoder, Dialect, classify, encode},
     neutral::{Collector, Event},
-    protocol::{Caller, Protocol, Writer, encode_reply},
+    protocol::{Caller, Protocol, Writer, decode as decode_request, encode_error, encode_reply},
 };
 use translation::{
     recordings::{Recording, Schemas, all},
@@ -64,6 +65,17 @@ fn every_answer_decodes_and_is_written_for_every_caller() {
         let row = row.or_default();
         if recording.status >= 400 {
             *row.entry("error, classed").or_default() += 1;
+            for protocol in [Protocol::Chat, Protocol::Responses, Protocol::Messages] {
+                let status = StatusCode::from_u16(recording.status).unwrap();
+                let (headers, now) = (HeaderMap::new(), SystemTime::UNIX_EPOCH);
+                let body = &recording.response;
+                let failure =
+                    classify(recording.dialect, recording.compatible, status, &headers, body, now);
+                let (_, body) = encode_error(&failure, &caller(protocol), &[]);
+                if let Some(error) = schemas.error(protocol, &body) {
+                    wrong.push(format!("{} as {}: {error}", recording.name, protocol.name()));
+                }
+            }
             continue;
         }
         let events = decode(recording, [recording.response.clone()]);
@@ -115,6 +127,52 @@ fn every_answer_decodes_and_is_written_for_every_caller() {
         wrong.len(),
         wrong[..wrong.len().min(30)].join("\n")
     );
+}
+
+#[test]
+fn every_request_is_read_and_written_for_every_dialect() {
+    let Some(recordings) = all() else { return };
+    let mut table = BTreeMap::<String, usize>::new();
+    for recording in &recordings {
+        let protocol = match recording.dialect {
+            Dialect::OpenAiChat => Protocol::Chat,
+            Dialect::OpenAiResponses => Protocol::Responses,
+            Dialect::Anthropic => Protocol::Messages,
+            Dialect::Gemini | Dialect::Bedrock => continue,
+        };
+        let Some(body) = &recording.request else { continue };
+        let completions = recording.name.ends_with("/v1/completions");
+        let protocol = if completions { Protocol::Completions } else { protocol };
+        let request = match decode_request(protocol, body.as_bytes()) {
+            Ok(request) => request,
+            Err(error) => {
+                let why = format!("{} not read: {error}", protocol.name());
+                *table.entry(why).or_default() += 1;
+                continue;
+            }
+        };
+        for (dialect, model) in [
+            (Dialect::OpenAiChat, "gpt-4o"),
+            (Dialect::OpenAiResponses, "gpt-5.2"),
+            (Dialect::Anthropic, "claude-sonnet-4-5"),
+            (Dialect::Gemini, "gemini-3-flash"),
+            (Dialect::Bedrock, "anthropic.claude-sonnet-4-5"),
+        ] {
+            let candidate = Candidate::new(dialect, "ns/t", model, model);
+            let what = match encode(&request, &candidate) {
+                Ok(encoded) => {
+                    serde_json::from_slice::<serde_json::Value>(&encoded.body).unwrap();
+                    "translated".to_owned()
+                }
+                Err(refusal) => format!("refused for {}", refusal.field),
+            };
+            let key = format!("{} to {}: {what}", protocol.name(), dialect.name());
+            *table.entry(key).or_default() += 1;
+        }
+    }
+    for (what, count) in table {
+        println!("{count:5} {what}");
+    }
 }
 
 #[test]

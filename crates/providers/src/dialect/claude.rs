@@ -125,7 +125,7 @@ fn thinking(
             cx.adapt(Field::ThinkingOff, "The limit of the answer leaves no room to think.");
             return (off(), None, false);
         }
-        if budget < wanted && matches!(wish, Wish::Budget(_)) {
+        if budget < wanted {
             cx.adapt(Field::Effort, format!("{wanted} tokens are cut to {budget}."));
         }
         return (Some(object! {"type": "enabled", "budget_tokens": budget}), None, true);

@@ -23,7 +23,10 @@ pub(super) fn user(cx: &mut Cx<'_>, field: Field, value: &Json) -> String {
         return text.to_owned();
     }
     cx.adapt(field, "Longer than 128 characters: its SHA-256 is sent.");
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(text.as_bytes());
+    digest
+        .iter()
+        .fold(String::with_capacity(2 * digest.len()), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// A tier by OpenAI's names, if these are among what the provider knows.

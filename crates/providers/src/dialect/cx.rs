@@ -229,6 +229,12 @@ impl<'a> Cx<'a> {
         sent
     }
 
+    /// Whether the caller's tool of this name takes free text.
+    pub(super) fn is_custom(&self, name: &str) -> bool {
+        let mut tools = self.request.tools.iter();
+        tools.any(|tool| tool.name == name && matches!(tool.kind, ToolKind::Custom(_)))
+    }
+
     /// The name of a tool that a choice names.
     pub(super) fn chosen(&mut self, name: &str) -> String {
         let request = self.request;

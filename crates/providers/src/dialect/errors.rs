@@ -231,13 +231,12 @@ fn by_rest(
         | (Dialect::Bedrock, _, "validationexception") => Some(400),
         (Dialect::Anthropic, "authentication_error" | "permission_error", _) => Some(401),
         (Dialect::Anthropic, "not_found_error", _) => Some(404),
-        (Dialect::Anthropic, "api_error", _) => Some(500),
-        (Dialect::Bedrock, _, "modelerrorexception" | "modelstreamerrorexception") => Some(500),
+        (Dialect::Anthropic, "api_error", _)
+        | (Dialect::Bedrock, _, "modelerrorexception" | "modelstreamerrorexception") => Some(500),
         _ => None,
     };
     match status.filter(|s| *s >= 400).or(of_kind) {
-        Some(424) => OutcomeClass::Fault(ServerError),
-        Some(499 | 504) => OutcomeClass::Fault(ServerError),
+        Some(424 | 499 | 504) => OutcomeClass::Fault(ServerError),
         // Bedrock: a model that took too long is the service's fault, whatever the status.
         Some(408) if dialect == Dialect::Bedrock => OutcomeClass::Fault(ServerError),
         Some(413) => OutcomeClass::Fault(Unsupported),

@@ -35,6 +35,7 @@ pub(super) struct Turn<'a> {
 
 /// How a dialect wants its history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of no order")]
 pub(super) struct Shape {
     /// A late system message stays one where it may stand.
     pub(super) late_system: bool,

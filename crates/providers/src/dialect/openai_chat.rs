@@ -3,6 +3,7 @@
 mod message;
 mod reply;
 pub(super) mod request;
+mod tools;
 
 pub(super) use reply::Reader;
 pub(super) use request::encode;

@@ -18,6 +18,7 @@ struct OpenCall {
 
 /// One choice.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of no order")]
 struct Choice {
     seen: bool,
     next: u32,

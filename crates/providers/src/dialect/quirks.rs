@@ -3,7 +3,12 @@
 
 use crate::{
     ids::IdRule,
-    rules::Field::{self, *},
+    rules::Field::{
+        self, FrequencyPenalty, LogitBias, Logprobs, Metadata, Moderation, N, Name, Parallel,
+        Prediction, PresencePenalty, PromptCacheKey, PromptCacheOptions, PromptCacheRetention,
+        SafetyIdentifier, Seed, ServiceTier, Stop, Store, Temperature, Tools, TopK, TopLogprobs,
+        TopP, User, Verbosity,
+    },
 };
 
 /// Which forms of `tool_choice` a server takes.
@@ -36,6 +41,7 @@ pub enum EffortForm {
 
 /// The peculiarities of one kind of server.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of no order")]
 pub struct Quirks {
     /// What it is called.
     pub name: &'static str,
@@ -253,7 +259,7 @@ impl Quirks {
                 host == *end || host.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'))
             }
         };
-        QUIRKS.iter().find(|quirks| quirks.hosts.iter().any(|end| known(&end))).unwrap_or(&UNKNOWN)
+        QUIRKS.iter().find(|quirks| quirks.hosts.iter().any(known)).unwrap_or(&UNKNOWN)
     }
 
     /// Whether a field is to be left out.

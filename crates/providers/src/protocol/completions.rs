@@ -144,7 +144,7 @@ impl Writer {
                 write(vec![choice(*index, text, None)]);
             }
             Event::Finish { choice: index, reason } => {
-                write(vec![choice(*index, "", Some(reason))])
+                write(vec![choice(*index, "", Some(reason))]);
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Error(failure) => out.push(error_frame(failure, &self.caller)),

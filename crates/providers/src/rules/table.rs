@@ -139,7 +139,7 @@ fields! {
         A "a name `namespace__tool`, turned back", M, A "a name `namespace__tool`, turned back",
         A "a name `namespace__tool`, turned back", A "a name `namespace__tool`, turned back",
         A "a name `namespace__tool`, turned back"];
-    ToolHints("tools.cache_control", "tools", "tools") [D, D, D, M, D, D];
+    ToolHints("tools") [D, D, D, M, D, D];
     HostedTools("tools", "tools", "tools") [R, R, R, R, R, R];
     ToolChoice("tool_choice") [
         M, M, X "as the server's forms allow",

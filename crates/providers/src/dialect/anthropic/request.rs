@@ -143,7 +143,8 @@ fn system_blocks(system: &[&Part]) -> Vec<Json> {
 fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
     let request = cx.request;
     if request.tools.is_empty() {
-        return from_history(cx, body);
+        from_history(cx, body);
+        return Ok(());
     }
     let (tools, choice) = common::only_allowed(cx);
     let mut out = Vec::new();
@@ -168,7 +169,7 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
 }
 
 /// Calls in the history without tools: they are made of the calls, and none may be called.
-fn from_history(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
+fn from_history(cx: &mut Cx<'_>, body: &mut Json) {
     let mut names: Vec<String> = Vec::new();
     let parts = cx.request.messages.iter().flat_map(|message| &message.parts);
     for part in parts {
@@ -180,7 +181,7 @@ fn from_history(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
         }
     }
     if names.is_empty() {
-        return Ok(());
+        return;
     }
     cx.adapt(Field::CallsWithoutTools, "Tools are made from the history; none may be called.");
     let open = object! {"type": "object", "properties": Json::empty()};
@@ -188,7 +189,6 @@ fn from_history(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
         names.iter().map(|name| object! {"name": name, "input_schema": &open}).collect();
     body.set("tools", tools);
     body.set("tool_choice", object! {"type": "none"});
-    Ok(())
 }
 
 fn tool(cx: &mut Cx<'_>, tool: &Tool, may_be_strict: bool) -> Result<Json, Refusal> {

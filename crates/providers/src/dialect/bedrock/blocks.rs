@@ -317,13 +317,17 @@ pub(super) fn last_four(body: &mut Json) {
                     *seen += 1;
                     *seen > drop
                 });
-                items.iter_mut().for_each(|item| walk(item, seen, drop));
+                for item in items {
+                    walk(item, seen, drop);
+                }
             }
             Json::Object(members) => {
                 let places = members
                     .iter_mut()
                     .filter(|(name, _)| matches!(name.as_str(), "tools" | "content"));
-                places.for_each(|(_, value)| walk(value, seen, drop));
+                for (_, value) in places {
+                    walk(value, seen, drop);
+                }
             }
             _ => {}
         }

@@ -79,7 +79,7 @@ pub(in crate::dialect) fn encode(
             let why = "The model is not known to continue an assistant's message.";
             return Err(cx.refuse(Field::Prefill, why));
         }
-        others(&mut cx, &mut config, &mut extra)?;
+        others(&mut cx, &mut config, &mut extra);
         format(&mut cx, &mut body)?;
     }
     let system = blocks::system(&system);
@@ -124,7 +124,7 @@ fn escaped(model: &str) -> String {
 }
 
 /// Limits, sampling and thinking of models that are not Claude's.
-fn others(cx: &mut Cx<'_>, config: &mut Json, extra: &mut Json) -> Result<(), Refusal> {
+fn others(cx: &mut Cx<'_>, config: &mut Json, extra: &mut Json) {
     let request = cx.request;
     config.set_some("maxTokens", cx.max_output());
     if let Some(value) = request.temperature {
@@ -140,7 +140,7 @@ fn others(cx: &mut Cx<'_>, config: &mut Json, extra: &mut Json) -> Result<(), Re
     if !request.stop.is_empty() {
         config.set("stopSequences", request.stop.iter().map(Json::from).collect::<Json>());
     }
-    let Some(wish) = request.wish else { return Ok(()) };
+    let Some(wish) = request.wish else { return };
     let effort = match wish {
         Wish::Off | Wish::Adaptive => None,
         Wish::Effort(effort) => Some(effort),
@@ -172,7 +172,6 @@ fn others(cx: &mut Cx<'_>, config: &mut Json, extra: &mut Json) -> Result<(), Re
         _ if wish == Wish::Off => {}
         _ => cx.drop(Field::Effort, "The model has no such field here."),
     }
-    Ok(())
 }
 
 fn format(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {

@@ -195,9 +195,8 @@ fn model(cx: &mut Cx<'_>, turn: &Turn<'_>, rules: &Gemini) -> Result<Vec<Json>, 
             Part::Audio(_) => {
                 cx.drop(Field::AudioReply, "The sound of an answer means nothing here.");
             }
-            Part::Cache(_) => {}
             Part::Image(media) => out.push(image(cx, media, rules)),
-            Part::Document(_) | Part::Search { .. } | Part::Result(_) => {}
+            Part::Cache(_) | Part::Document(_) | Part::Search { .. } | Part::Result(_) => {}
             other => cx.foreign(other)?,
         }
     }

@@ -49,7 +49,7 @@ pub(in crate::dialect) fn encode(
     }
     let contents = contents::encode(&mut cx, &turns, &rules)?;
     body.set("contents", contents);
-    tools(&mut cx, &mut body, &rules)?;
+    tools(&mut cx, &mut body)?;
     let mut config = Json::empty();
     config.set_some("maxOutputTokens", cx.max_output());
     config.set_some("temperature", request.temperature);
@@ -79,7 +79,7 @@ pub(in crate::dialect) fn encode(
     Ok(cx.done(path, &body, Vec::new()))
 }
 
-fn tools(cx: &mut Cx<'_>, body: &mut Json, rules: &Gemini) -> Result<(), Refusal> {
+fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
     let request = cx.request;
     if request.tools.is_empty() {
         return Ok(());
@@ -96,7 +96,7 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json, rules: &Gemini) -> Result<(), Refusal
     for tool in tools {
         let custom = matches!(tool.kind, ToolKind::Custom(_));
         if tool.cache.is_some() {
-            cx.drop(Field::ToolHints, "This provider cuts its prompt cache by itself.");
+            cx.drop(Field::CacheControl, "This provider cuts its prompt cache by itself.");
         }
         let schema = cx.input_schema(tool)?;
         let name = cx.name(&tool.name, tool.namespace.as_deref(), custom);
@@ -121,7 +121,7 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json, rules: &Gemini) -> Result<(), Refusal
             let names: Json = names.iter().map(|name| cx.chosen(name).into()).collect();
             Some(mode("ANY").with("allowedFunctionNames", names))
         }
-        None | Some(Choose::Auto) if strict && rules.third => Some(mode("VALIDATED")),
+        None | Some(Choose::Auto) if strict => Some(mode("VALIDATED")),
         None | Some(Choose::Auto) => None,
     };
     let validated = config.as_ref().is_some_and(|c| c.get("mode").text() == "VALIDATED");

@@ -37,18 +37,13 @@ pub(super) fn encode(cx: &mut Cx<'_>) -> Result<(Vec<Json>, bool), Refusal> {
     let mut bare = false;
     let last = turns.len();
     for (at, turn) in turns.iter().enumerate() {
-        let before = at.checked_sub(1).map(|at| turns[at].side);
         match turn.side {
             Side::System => {
                 let content = system_content(cx, &turn.parts);
                 out.push(object! {"role": "system", "content": content});
             }
             Side::User => {
-                let gap = quirks.is_some_and(|q| q.no_user_after_tool);
-                if gap && before == Some(Side::Tool) {
-                    cx.adapt(Field::Order, "An assistant `OK.` stands between tool and user.");
-                    out.push(object! {"role": "assistant", "content": "OK."});
-                }
+                gap(cx, &mut out);
                 let content = content(cx, &turn.parts)?;
                 let mut message = object! {"role": "user", "content": content};
                 name(cx, turn, &mut message);
@@ -69,6 +64,15 @@ pub(super) fn encode(cx: &mut Cx<'_>) -> Result<(Vec<Json>, bool), Refusal> {
         }
     }
     Ok((out, bare))
+}
+
+/// Where no user may follow a tool, an assistant says something between.
+fn gap(cx: &mut Cx<'_>, out: &mut Vec<Json>) {
+    let refused = cx.to.quirks.is_some_and(|q| q.no_user_after_tool);
+    if refused && out.last().is_some_and(|last| last.get("role").text() == "tool") {
+        cx.adapt(Field::Order, "An assistant `OK.` stands between tool and user.");
+        out.push(object! {"role": "assistant", "content": "OK."});
+    }
 }
 
 fn name(cx: &mut Cx<'_>, turn: &Turn<'_>, message: &mut Json) {
@@ -247,8 +251,11 @@ fn assistant(cx: &mut Cx<'_>, turn: &Turn<'_>, bare: &mut bool) -> Result<Json, 
                     _ => return Err(cx.not_portable(Field::AudioReply)),
                 }
             }
-            Part::Cache(_) => {}
-            Part::Image(_) | Part::Document(_) | Part::Search { .. } | Part::Result(_) => {}
+            Part::Cache(_)
+            | Part::Image(_)
+            | Part::Document(_)
+            | Part::Search { .. }
+            | Part::Result(_) => {}
             other => cx.foreign(other)?,
         }
     }
@@ -305,6 +312,7 @@ fn results(
         cx.adapt(Field::ResultMedia, "Sent as a user message after the results.");
         let parts: Vec<Cow<'_, Part>> = media.into_iter().map(Cow::Owned).collect();
         let content = content(cx, &parts)?;
+        gap(cx, out);
         out.push(object! {"role": "user", "content": content});
     }
     Ok(())

@@ -3,18 +3,13 @@
 use routing::Capability;
 
 use super::{
-    super::{
-        Candidate, Encoded, common,
-        cx::Cx,
-        effort,
-        quirks::{ChoiceForms, EffortForm, Quirks},
-    },
-    message,
+    super::{Candidate, Encoded, common, cx::Cx, effort, quirks::EffortForm},
+    message, tools,
 };
 use crate::{
     family::{ChatTools, Family, OpenAi, nearest},
     ids::{IdRule, NameRule},
-    neutral::{Choose, Format, Request, Tool, ToolKind, Wish},
+    neutral::{Format, Request, Wish},
     protocol::Protocol,
     rules::{Field, Refusal},
     schema::{self, Subset},
@@ -34,9 +29,9 @@ pub(in crate::dialect) fn encode(
     let (messages, bare_calls) = message::encode(&mut cx)?;
     body.set("messages", messages);
     let mut off = bare_calls;
-    off |= tools(&mut cx, &mut body)?;
+    off |= tools::encode(&mut cx, &mut body)?;
     format(&mut cx, &mut body)?;
-    let thinks = reasoning(&mut cx, &mut body, off)?;
+    let thinks = reasoning(&mut cx, &mut body, off);
     limits(&mut cx, &mut body, thinks)?;
     for (field, value) in cx.others()? {
         carry(&mut cx, field, value, &mut body)?;
@@ -57,151 +52,6 @@ pub(in crate::dialect) fn encode(
         }
     }
     Ok(cx.done("chat/completions".to_owned(), &body, Vec::new()))
-}
-
-/// Tools and their choice. Gives whether thinking must be off for it.
-fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<bool, Refusal> {
-    let quirks = cx.to.quirks;
-    let request = cx.request;
-    if request.tools.is_empty() {
-        return Ok(false);
-    }
-    if quirks.is_some_and(|q| q.refuses(Field::Tools)) {
-        return Err(cx.refuse(Field::Tools, "This server takes no tools."));
-    }
-    let listed = quirks.is_none() && matches!(request.choose, Some(Choose::Of(..)));
-    let (tools, choice) = if listed {
-        (request.tools.iter().collect(), request.choose.clone())
-    } else {
-        common::only_allowed(cx)
-    };
-    let mut out = Vec::new();
-    for one in tools {
-        out.push(tool(cx, one)?);
-    }
-    body.set("tools", out);
-    let mut off = false;
-    match choice {
-        None | Some(Choose::Auto) => {}
-        Some(Choose::None) => body.set("tool_choice", "none"),
-        Some(choice) => off = forced(cx, body, choice, quirks)?,
-    }
-    let asked = quirks.is_some_and(|q| q.parallel_asked);
-    match request.parallel {
-        Some(false) if quirks.is_some_and(|q| q.drops(Field::Parallel)) => {
-            cx.drop(Field::Parallel, "This server refuses it.");
-        }
-        Some(false) => body.set("parallel_tool_calls", false),
-        _ if asked => body.set("parallel_tool_calls", true),
-        _ => {}
-    }
-    Ok(off)
-}
-
-fn forced(
-    cx: &mut Cx<'_>,
-    body: &mut Json,
-    choice: Choose,
-    quirks: Option<&Quirks>,
-) -> Result<bool, Refusal> {
-    let one = |name: &str| object! {"type": "function", "function": object! {"name": name}};
-    let value = match choice {
-        Choose::Any => match quirks.map(|q| q.choice) {
-            Some(ChoiceForms::Any) => "any".into(),
-            Some(ChoiceForms::RequiredAsAuto) => {
-                cx.adapt(Field::ToolChoice, "Sent as auto: the server refuses required.");
-                "auto".into()
-            }
-            _ => Json::from("required"),
-        },
-        Choose::One(name) => {
-            let custom = cx
-                .request
-                .tools
-                .iter()
-                .any(|tool| tool.name == name && matches!(tool.kind, ToolKind::Custom(_)));
-            let sent = cx.chosen(&name);
-            if custom && quirks.is_none() {
-                object! {"type": "custom", "custom": object! {"name": sent}}
-            } else {
-                one(&sent)
-            }
-        }
-        Choose::Of(names, must) => {
-            let tools: Json = names.iter().map(|name| one(&cx.chosen(name))).collect();
-            let mode = if must { "required" } else { "auto" };
-            object! {
-                "type": "allowed_tools",
-                "allowed_tools": object! {"mode": mode, "tools": tools},
-            }
-        }
-        Choose::Auto | Choose::None => return Ok(false),
-    };
-    if quirks.is_some_and(|q| q.choice == ChoiceForms::AutoNone) {
-        return Err(cx.refuse(Field::ToolChoice, "This server takes only auto and none."));
-    }
-    body.set("tool_choice", value);
-    let off = quirks.is_some_and(|q| q.choice == ChoiceForms::NotThinking);
-    if off {
-        cx.adapt(Field::ThinkingOff, "This server forces no tool while it thinks.");
-    }
-    Ok(off)
-}
-
-fn tool(cx: &mut Cx<'_>, tool: &Tool) -> Result<Json, Refusal> {
-    let quirks = cx.to.quirks;
-    if tool.cache.is_some() {
-        cx.drop(Field::ToolHints, "This provider cuts its prompt cache by itself.");
-    }
-    let custom = matches!(tool.kind, ToolKind::Custom(_));
-    let name = cx.name(&tool.name, tool.namespace.as_deref(), custom);
-    if let (ToolKind::Custom(format), None) = (&tool.kind, quirks) {
-        let mut inner = object! {"name": name};
-        if !tool.description.is_empty() {
-            inner.set("description", tool.description.as_str());
-        }
-        inner.set_some("format", grammar(format));
-        return Ok(object! {"type": "custom", "custom": inner});
-    }
-    let mut parameters = cx.input_schema(tool)?;
-    let mut strict = tool.strict;
-    if strict == Some(true) {
-        match quirks {
-            Some(quirks) if !quirks.strict => {
-                cx.drop(Field::Strict, "This server refuses it.");
-                strict = None;
-            }
-            Some(_) => {}
-            None => match schema::fit(&parameters, Subset::OpenAi) {
-                Ok(fitted) if fitted.strict => parameters = fitted.schema,
-                _ => {
-                    cx.adapt(Field::Strict, "The schema is beyond the strict subset: not strict.");
-                    strict = Some(false);
-                }
-            },
-        }
-    }
-    let mut inner = object! {"name": name};
-    if !tool.description.is_empty() {
-        inner.set("description", tool.description.as_str());
-    }
-    inner.set("parameters", parameters);
-    inner.set_some("strict", strict.filter(|_| quirks.is_none_or(|q| q.strict)));
-    Ok(object! {"type": "function", "function": inner})
-}
-
-/// A custom tool's format: Responses has its grammar flat.
-fn grammar(format: &Json) -> Option<Json> {
-    if !format.filled() {
-        return None;
-    }
-    if format.get("type").text() == "grammar" && !format.has("grammar") {
-        let inner = object! {
-            "syntax": format.get("syntax"), "definition": format.get("definition"),
-        };
-        return Some(object! {"type": "grammar", "grammar": inner});
-    }
-    Some(format.clone())
 }
 
 fn format(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
@@ -288,9 +138,9 @@ pub(in crate::dialect) fn openai_effort(cx: &mut Cx<'_>, rules: &OpenAi) -> Opti
 }
 
 /// How much to think. Gives whether the model is one that reasons here.
-fn reasoning(cx: &mut Cx<'_>, body: &mut Json, off: bool) -> Result<bool, Refusal> {
+fn reasoning(cx: &mut Cx<'_>, body: &mut Json, off: bool) -> bool {
     let Some(quirks) = cx.to.quirks else {
-        let Family::OpenAi(rules) = cx.to.family else { return Ok(false) };
+        let Family::OpenAi(rules) = cx.to.family else { return false };
         let mut effort = openai_effort(cx, &rules);
         let tools = body.has("tools");
         let refused = match rules.chat_tools {
@@ -303,13 +153,13 @@ fn reasoning(cx: &mut Cx<'_>, body: &mut Json, off: bool) -> Result<bool, Refusa
             effort = Some("none");
         }
         body.set_some("reasoning_effort", effort);
-        return Ok(!rules.efforts.is_empty() && effort != Some("none"));
+        return !rules.efforts.is_empty() && effort != Some("none");
     };
     let wish = if off { Some(Wish::Off) } else { cx.request.wish };
-    let Some(wish) = wish else { return Ok(false) };
+    let Some(wish) = wish else { return false };
     if !off && wish != Wish::Off && !common::has(cx, Capability::Reasoning) {
         cx.drop(Field::Effort, "The model is not known to reason.");
-        return Ok(false);
+        return false;
     }
     let thinks = wish != Wish::Off;
     match quirks.effort {
@@ -335,7 +185,7 @@ fn reasoning(cx: &mut Cx<'_>, body: &mut Json, off: bool) -> Result<bool, Refusa
             }
         },
     }
-    Ok(thinks)
+    thinks
 }
 
 /// The limit of the answer, and sampling.

@@ -58,11 +58,11 @@ impl Reader {
                 self.tell(at);
                 self.think(delta, out);
             }
-            "response.reasoning_summary_part.added" => {
-                // Parts of a summary are paragraphs.
-                if value.get("summary_index").u64().unwrap_or_default() > 0 {
-                    self.think("\n\n", out);
-                }
+            // Parts of a summary are paragraphs.
+            "response.reasoning_summary_part.added"
+                if value.get("summary_index").u64().is_some_and(|at| at > 0) =>
+            {
+                self.think("\n\n", out);
             }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.tell(at);

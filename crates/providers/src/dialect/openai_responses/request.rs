@@ -115,25 +115,16 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
         }
     }
     body.set("tools", out);
-    let one = |name: &str| object! {"type": "function", "name": name};
     match &request.choose {
         None | Some(Choose::Auto) => {}
         Some(Choose::None) => body.set("tool_choice", "none"),
         Some(Choose::Any) => body.set("tool_choice", "required"),
         Some(Choose::One(name)) => {
-            let custom = request
-                .tools
-                .iter()
-                .any(|t| t.name == *name && matches!(t.kind, ToolKind::Custom(_)));
-            let sent = cx.chosen(name);
-            let mut choice = one(&sent);
-            if custom {
-                choice.set("type", "custom");
-            }
+            let choice = named(cx, name);
             body.set("tool_choice", choice);
         }
         Some(Choose::Of(names, must)) => {
-            let tools: Json = names.iter().map(|name| one(&cx.chosen(name))).collect();
+            let tools: Json = names.iter().map(|name| named(cx, name)).collect();
             let mode = if *must { "required" } else { "auto" };
             body.set(
                 "tool_choice",
@@ -147,9 +138,15 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A tool by its name.
+fn named(cx: &mut Cx<'_>, name: &str) -> Json {
+    let kind = if cx.is_custom(name) { "custom" } else { "function" };
+    object! {"type": kind, "name": cx.chosen(name)}
+}
+
 fn tool(cx: &mut Cx<'_>, tool: &Tool) -> Result<Json, Refusal> {
     if tool.cache.is_some() {
-        cx.drop(Field::ToolHints, "This provider cuts its prompt cache by itself.");
+        cx.drop(Field::CacheControl, "This provider cuts its prompt cache by itself.");
     }
     let custom = matches!(tool.kind, ToolKind::Custom(_));
     let name = cx.name(&tool.name, tool.namespace.as_deref(), custom);

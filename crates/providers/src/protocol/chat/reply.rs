@@ -10,11 +10,16 @@ use crate::{
 /// The reason why a choice ended, in Chat's words.
 pub(in crate::protocol) fn finish_reason(finish: Option<&Finish>, old: bool) -> &'static str {
     match finish {
-        None | Some(Finish::Stop | Finish::StopSequence(_) | Finish::Pause) => "stop",
+        None
+        | Some(
+            Finish::Stop
+            | Finish::StopSequence(_)
+            | Finish::Pause
+            | Finish::Refusal { answered: true, .. },
+        ) => "stop",
         Some(Finish::Length | Finish::ContextWindow) => "length",
         Some(Finish::ToolCalls) if old => "function_call",
         Some(Finish::ToolCalls) => "tool_calls",
-        Some(Finish::Refusal { answered: true, .. }) => "stop",
         Some(Finish::Filter | Finish::Refusal { .. }) => "content_filter",
     }
 }

@@ -98,7 +98,7 @@ fn tools(fields: &mut Fields, request: &mut Request) -> Result<(), DecodeError> 
             "function" => {
                 let inner = tool.object("function")?;
                 let mut inner = inner.ok_or_else(|| tool.wrong("function", "is missing."))?;
-                request.tools.push(function(&mut inner, cache)?);
+                request.tools.push(Tool { cache, ..function(&mut inner)? });
                 inner.rest(request);
             }
             "custom" => {
@@ -128,36 +128,36 @@ fn tools(fields: &mut Fields, request: &mut Request) -> Result<(), DecodeError> 
     for (at, item) in fields.array("functions")?.into_iter().enumerate() {
         request.old_functions = true;
         let mut inner = Fields::new(item, format!("functions[{at}]"));
-        request.tools.push(function(&mut inner, None)?);
+        request.tools.push(function(&mut inner)?);
         inner.rest(request);
     }
     request.parallel = fields.bool("parallel_tool_calls")?;
     let old = fields.take("function_call");
-    request.choose = choose(fields.take("tool_choice"))
+    request.choose = choose(&fields.take("tool_choice"))
         .map_err(|what| fields.wrong("tool_choice", what))?
-        .or(choose(old).map_err(|what| fields.wrong("function_call", what))?);
+        .or(choose(&old).map_err(|what| fields.wrong("function_call", what))?);
     Ok(())
 }
 
-fn function(inner: &mut Fields, cache: Option<Option<String>>) -> Result<Tool, DecodeError> {
+fn function(inner: &mut Fields) -> Result<Tool, DecodeError> {
     Ok(Tool {
         name: inner.string("name")?.ok_or_else(|| inner.wrong("name", "is missing."))?,
         namespace: None,
         description: inner.string("description")?.unwrap_or_default(),
         kind: ToolKind::Function(inner.take("parameters")),
         strict: inner.bool("strict")?,
-        cache,
+        cache: None,
     })
 }
 
 /// Reads a `tool_choice`, or the older `function_call`.
-fn choose(value: Json) -> Result<Option<Choose>, &'static str> {
+fn choose(value: &Json) -> Result<Option<Choose>, &'static str> {
     const WRONG: &str = "must be none, auto, required, or name a tool.";
     let one = |value: &Json| {
         let name = [value.at(&["function", "name"]), value.at(&["custom", "name"])];
         name.into_iter().chain([value.get("name")]).find_map(Json::str).map(str::to_owned)
     };
-    Ok(Some(match &value {
+    Ok(Some(match value {
         Json::Null => return Ok(None),
         Json::String(word) => match word.as_str() {
             "none" => Choose::None,

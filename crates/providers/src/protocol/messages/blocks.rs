@@ -149,7 +149,7 @@ fn document(fields: &mut Fields) -> Result<Part, DecodeError> {
         }
         "text" => {
             document.text = source.string("data")?;
-            document.media_type = "text/plain".to_owned();
+            "text/plain".clone_into(&mut document.media_type);
         }
         "content" => {
             let content = match source.take("content") {
@@ -160,10 +160,10 @@ fn document(fields: &mut Fields) -> Result<Part, DecodeError> {
                 }
             };
             document.text = Some(content);
-            document.media_type = "text/plain".to_owned();
+            "text/plain".clone_into(&mut document.media_type);
         }
         "url" => {
-            document.media_type = "application/pdf".to_owned();
+            "application/pdf".clone_into(&mut document.media_type);
             document.source = Some(Source::Url(source.string("url")?.unwrap_or_default()));
         }
         "file" => {

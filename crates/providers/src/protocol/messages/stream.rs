@@ -12,6 +12,7 @@ use crate::{
 
 /// Writes events.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of no order")]
 pub(crate) struct Writer {
     caller: Caller,
     sequencer: Sequencer,
@@ -137,14 +138,17 @@ impl Writer {
                 };
                 self.start_block(block, out);
             }
-            // Opened with their first content.
-            Kind::Text | Kind::Refusal => {}
-            Kind::Reasoning { redacted: true, .. } => {}
-            Kind::Reasoning { .. } => {
+            // Opened with their first content, or written whole at the end.
+            Kind::Text
+            | Kind::Refusal
+            | Kind::Reasoning { redacted: true, .. }
+            // No such block is there.
+            | Kind::Image { .. }
+            | Kind::Audio => {}
+            Kind::Reasoning { redacted: false, .. } => {
                 let block = thinking(&Reasoning::default(), &self.caller);
                 self.start_block(block, out);
             }
-            Kind::Image { .. } | Kind::Audio => {}
         }
         self.open = Some(kind);
     }

@@ -106,7 +106,8 @@ fn model(request: &mut Request, mut parts: Vec<Part>) {
     match request.messages.last_mut() {
         Some(last) if last.role == Role::Assistant => last.parts.append(&mut parts),
         _ => {
-            request.messages.push(Message { role: Role::Assistant, late: false, name: None, parts })
+            let message = Message { role: Role::Assistant, late: false, name: None, parts };
+            request.messages.push(message);
         }
     }
 }

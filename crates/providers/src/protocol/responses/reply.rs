@@ -88,10 +88,8 @@ impl<'a> Output<'a> {
     fn part(&mut self, part: &Part) {
         let index = self.items.len();
         match part {
-            Part::Text { text, citations, .. } => {
-                if !text.is_empty() {
-                    self.message(output_text(text, citations, &[]));
-                }
+            Part::Text { text, citations, .. } if !text.is_empty() => {
+                self.message(output_text(text, citations, &[]));
             }
             Part::Refusal(text) => self.message(object! {"type": "refusal", "refusal": text}),
             Part::Reasoning(part) => self.items.push(reasoning(part, self.caller, index)),

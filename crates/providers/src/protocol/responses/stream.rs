@@ -83,11 +83,11 @@ impl Writer {
     /// A keep-alive within the series of numbers.
     pub(crate) fn keep_alive(&mut self) -> Bytes {
         let mut out = Vec::new();
-        self.emit("keepalive", Json::empty(), &mut out);
+        self.emit("keepalive", &Json::empty(), &mut out);
         out.pop().unwrap_or_default()
     }
 
-    fn emit(&mut self, kind: &str, members: Json, out: &mut Vec<Bytes>) {
+    fn emit(&mut self, kind: &str, members: &Json, out: &mut Vec<Bytes>) {
         let mut event = object! {"type": kind, "sequence_number": self.sequence};
         self.sequence += 1;
         for (name, value) in members.members() {
@@ -116,7 +116,7 @@ impl Writer {
                 let mut whole = response(&self.start, &self.caller, status, why, output);
                 whole.set_some("usage", self.usage.as_ref().map(usage::responses));
                 let kind = if status == "completed" { "completed" } else { "incomplete" };
-                self.emit(&format!("response.{kind}"), object! {"response": whole}, out);
+                self.emit(&format!("response.{kind}"), &object! {"response": whole}, out);
             }
         }
     }
@@ -126,8 +126,8 @@ impl Writer {
             return;
         }
         let first = response(&self.start, &self.caller, "in_progress", None, Vec::new());
-        self.emit("response.created", object! {"response": &first}, out);
-        self.emit("response.in_progress", object! {"response": first}, out);
+        self.emit("response.created", &object! {"response": &first}, out);
+        self.emit("response.in_progress", &object! {"response": first}, out);
     }
 
     fn error(&mut self, failure: &Failure, out: &mut Vec<Bytes>) {
@@ -140,17 +140,17 @@ impl Writer {
         let mut whole = response(&self.start, &self.caller, "failed", None, output);
         let code = if told.status == 429 { "rate_limit_exceeded" } else { "server_error" };
         whole.set("error", object! {"code": code, "message": told.message});
-        self.emit("response.failed", object! {"response": whole}, out);
+        self.emit("response.failed", &object! {"response": whole}, out);
     }
 
     fn added(&mut self, item: &Json, out: &mut Vec<Bytes>) {
         let members = object! {"output_index": self.output.len(), "item": item};
-        self.emit("response.output_item.added", members, out);
+        self.emit("response.output_item.added", &members, out);
     }
 
     fn done(&mut self, item: Json, out: &mut Vec<Bytes>) {
         let members = object! {"output_index": self.output.len(), "item": &item};
-        self.emit("response.output_item.done", members, out);
+        self.emit("response.output_item.done", &members, out);
         self.output.push(item);
     }
 
@@ -194,7 +194,7 @@ impl Writer {
             _ => output_text("", &[], &[]),
         };
         let members = self.place().with("part", part);
-        self.emit("response.content_part.added", members, out);
+        self.emit("response.content_part.added", &members, out);
     }
 
     /// Where a delta belongs.
@@ -217,7 +217,7 @@ impl Writer {
             (Kind::Text, Delta::Text(text)) => {
                 self.open.text.push_str(&text);
                 let members = place.with("delta", text).with("logprobs", Json::Array(Vec::new()));
-                self.emit("response.output_text.delta", members, out);
+                self.emit("response.output_text.delta", &members, out);
             }
             (Kind::Text, Delta::Citation(citation)) => {
                 let Some(found) = annotation(&citation, 0, &self.open.text) else { return };
@@ -226,21 +226,21 @@ impl Writer {
                     .with("annotation_index", self.open.annotations.len())
                     .with("annotation", &found);
                 self.open.annotations.push(found);
-                self.emit("response.output_text.annotation.added", members, out);
+                self.emit("response.output_text.annotation.added", &members, out);
             }
             (Kind::Refusal, Delta::Text(text)) => {
                 self.open.text.push_str(&text);
-                self.emit("response.refusal.delta", place.with("delta", text), out);
+                self.emit("response.refusal.delta", &place.with("delta", text), out);
             }
             (Kind::Reasoning { .. }, Delta::Text(text)) => {
                 if self.open.text.is_empty() {
                     let part = object! {"type": "summary_text", "text": ""};
                     let members = place.clone().with("summary_index", 0_u64).with("part", part);
-                    self.emit("response.reasoning_summary_part.added", members, out);
+                    self.emit("response.reasoning_summary_part.added", &members, out);
                 }
                 self.open.text.push_str(&text);
                 let members = place.with("summary_index", 0_u64).with("delta", text);
-                self.emit("response.reasoning_summary_text.delta", members, out);
+                self.emit("response.reasoning_summary_text.delta", &members, out);
             }
             (Kind::Reasoning { .. }, Delta::Signature(proof)) => match &mut self.open.signature {
                 Some(known) => known.data.push_str(&proof.data),
@@ -252,7 +252,7 @@ impl Writer {
                     CallKind::Function => "response.function_call_arguments.delta",
                     CallKind::Custom => "response.custom_tool_call_input.delta",
                 };
-                self.emit(name, place.with("delta", text), out);
+                self.emit(name, &place.with("delta", text), out);
             }
             _ => {}
         }
@@ -266,23 +266,23 @@ impl Writer {
                 let mut part = output_text(&open.text, &[], &open.tokens);
                 part.set("annotations", open.annotations);
                 let members = place.clone().with("text", open.text).with("logprobs", open.tokens);
-                self.emit("response.output_text.done", members, out);
+                self.emit("response.output_text.done", &members, out);
                 self.end_part(place, part, out);
             }
             Some(Kind::Refusal) => {
                 let part = object! {"type": "refusal", "refusal": open.text.as_str()};
                 let members = place.clone().with("refusal", open.text);
-                self.emit("response.refusal.done", members, out);
+                self.emit("response.refusal.done", &members, out);
                 self.end_part(place, part, out);
             }
             Some(Kind::Reasoning { redacted, id }) => {
                 if !open.text.is_empty() {
                     let place = place.with("summary_index", 0_u64);
                     let members = place.clone().with("text", open.text.as_str());
-                    self.emit("response.reasoning_summary_text.done", members, out);
+                    self.emit("response.reasoning_summary_text.done", &members, out);
                     let part = object! {"type": "summary_text", "text": open.text.as_str()};
                     let members = place.with("part", part);
-                    self.emit("response.reasoning_summary_part.done", members, out);
+                    self.emit("response.reasoning_summary_part.done", &members, out);
                 }
                 let part = Reasoning { text: open.text, signature: open.signature, redacted, id };
                 let item = reasoning(&part, &self.caller, self.output.len());
@@ -294,11 +294,11 @@ impl Writer {
                     CallKind::Function => {
                         let text = arguments(&open.text);
                         let members = place.with("name", name).with("arguments", text);
-                        self.emit("response.function_call_arguments.done", members, out);
+                        self.emit("response.function_call_arguments.done", &members, out);
                     }
                     CallKind::Custom => {
                         let members = place.with("input", open.text.as_str());
-                        self.emit("response.custom_tool_call_input.done", members, out);
+                        self.emit("response.custom_tool_call_input.done", &members, out);
                     }
                 }
                 finish_call(&mut item, kind, &open.text);
@@ -309,7 +309,7 @@ impl Writer {
     }
 
     fn end_part(&mut self, place: Json, part: Json, out: &mut Vec<Bytes>) {
-        self.emit("response.content_part.done", place.with("part", &part), out);
+        self.emit("response.content_part.done", &place.with("part", &part), out);
         if let Some((_, content)) = &mut self.message {
             content.push(part);
         }

@@ -144,7 +144,7 @@ fn look<'a>(
             live.utilization = limits.utilisation(now, &compiled.name, expected);
             live.quota = limits.first_limit(&compiled.name);
         }
-        if alias.by_numbers {
+        if alias.by_usage {
             live.used_tokens = model.stats.recent_tokens(now);
         }
         live

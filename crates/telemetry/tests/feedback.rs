@@ -127,18 +127,25 @@ fn what_another_writer_would_write_is_read() {
         "moniker_credential_fault{provider_target=\"a/d\",outcome=\"Timeout\"} 1\n",
         "moniker_target_feedback{target=\"a/b/org/model:7b\",scale=\"Fast\",part=\"Attempts\"} 2",
     );
-    let report = parse(text).unwrap();
-    let key = |quota: Option<&str>, dimension| LimitKey {
-        target: ObjectId::new("a", "b"),
+    let target = ObjectId::new("a", "b");
+    let limit = |quota: Option<&str>, dimension| LimitKey {
+        target: target.clone(),
         quota: quota.map(str::to_owned),
         dimension,
     };
-    assert_eq!(report.limits[&key(Some("main"), Dimension::Tokens)].demand, 7.0);
-    assert_eq!(report.limits[&key(None, Dimension::InFlight)].used, 35.0);
-    assert_eq!(report.credential_faults, [(ObjectId::new("a", "b"), Fault::Auth)].into());
-    let (model, sums) = report.models.first_key_value().unwrap();
-    assert_eq!((&*model.target.name, &*model.model), ("b", "org/model:7b"));
-    assert_eq!(sums.get(TimeScale::Fast, Part::Attempts), 2.0);
+    let mut sums = Sums::default();
+    sums.set(TimeScale::Fast, Part::Attempts, 2.0);
+    let model = ModelKey { target: target.clone(), model: "org/model:7b".to_owned() };
+    let wanted = Report {
+        models: [(model, sums)].into(),
+        limits: [
+            (limit(Some("main"), Dimension::Tokens), Draw { demand: 7.0, ..Draw::default() }),
+            (limit(None, Dimension::InFlight), Draw { used: 35.0, ..Draw::default() }),
+        ]
+        .into(),
+        credential_faults: [(target.clone(), Fault::Auth)].into(),
+    };
+    assert_eq!(parse(text).unwrap(), wanted);
 }
 
 #[test]
@@ -180,9 +187,8 @@ fn what_cannot_be_is_ignored() {
 fn what_never_ends_is_not_kept() {
     let mut parser = Parser::default();
     // A line without an end is held no longer than one of ours can be.
-    for _ in 0..1_000 {
-        parser.push(&[b'x'; 65_536]).unwrap();
-    }
+    let piece = vec![b'x'; 65_536];
+    (0..1_000).for_each(|_| parser.push(&piece).unwrap());
     parser
         .push(b"\nmoniker_credential_fault{provider_target=\"a/b\",outcome=\"Auth\"} 1\n")
         .unwrap();

@@ -14,7 +14,6 @@ use std::{
 use arc_swap::ArcSwapOption;
 use routing::{
     Nanos, ObjectId,
-    ejection::Availability,
     fleet::{FleetLimit, FleetView, LimitKey, ModelKey, Report},
     outcome::Fault,
 };
@@ -130,9 +129,8 @@ impl Traffic {
                     report.limits.insert(LimitKey { target, quota, dimension }, draw);
                 }
             }
-            if let Availability::Hard { by: by @ (Fault::Auth | Fault::OutOfCredit), .. } =
-                target.cell.availability(now)
-            {
+            // Until it succeeds or is another one: that its time is over makes no key right.
+            if let Some(by @ (Fault::Auth | Fault::OutOfCredit)) = target.cell.cause() {
                 report.credential_faults.insert(id.clone(), by);
             }
         }

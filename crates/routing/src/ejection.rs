@@ -172,6 +172,15 @@ impl Ejection {
         }
     }
 
+    /// What it was ejected by, until it succeeds: an ejection whose time is over says no more than
+    /// that it may be tried.
+    pub fn cause(&self) -> Option<Fault> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { by, .. } | State::HalfOpen { by, .. } => Some(by),
+        }
+    }
+
     /// Whether nothing is to be said of it: it has not failed since it last succeeded.
     pub fn is_quiet(&self) -> bool {
         matches!(self.state, State::Closed { failures: 0 })
@@ -453,5 +462,23 @@ mod tests {
             e.step(&POLICY, at(1_000 + s), failure(Fault::ServerError, 2));
         }
         assert_eq!(e.availability(at(1_002)), Availability::Soft { until: at(1_007) });
+    }
+
+    #[test]
+    fn the_cause_outlives_the_time_and_ends_with_a_success_or_another_credential() {
+        let refused = Event::Failure { fault: Fault::Auth, retry_after: None, cost: CHEAP };
+        let mut e = Ejection::default();
+        assert_eq!(e.cause(), None);
+        e.step(&POLICY, at(0), refused);
+        assert_eq!(e.cause(), Some(Fault::Auth));
+        assert_eq!(e.availability(at(600)), Availability::Available);
+        assert_eq!(e.cause(), Some(Fault::Auth));
+        assert!(e.claim(at(600), false));
+        assert_eq!(e.cause(), Some(Fault::Auth), "the one that tries has not ended");
+        let mut other = e;
+        e.step(&POLICY, at(601), Event::Success);
+        assert_eq!(e.cause(), None);
+        other.step(&POLICY, at(601), Event::CredentialChanged);
+        assert_eq!(other.cause(), None);
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use routing::{
     Nanos,
     ejection::{Availability, Ejected, Ejection, Event},
+    outcome::Fault,
     snapshot::CompiledEjection,
 };
 
@@ -31,6 +32,14 @@ impl Cell {
             return Availability::Available;
         }
         self.ejection.lock().availability(now)
+    }
+
+    /// What it was ejected by, until it succeeds.
+    pub(crate) fn cause(&self) -> Option<Fault> {
+        if self.quiet.load(Ordering::Acquire) {
+            return None;
+        }
+        self.ejection.lock().cause()
     }
 
     /// Claims the right to send a request.

@@ -140,7 +140,9 @@ fn start(state: &State, life: Life) -> Result<()> {
         Life::OfThisProcess => ("setpriv", &["--pdeathsig", "KILL"]),
     };
     let mut command = run::program(wrapper, arguments);
-    command.args(namespaces).arg(env::current_exe()?).args(["cluster", "node"]);
+    // By its process: the file may have been built anew since this started.
+    let this = format!("/proc/{}/exe", std::process::id());
+    command.args(namespaces).args([&this, "cluster", "node"]);
     command.arg(state.directory()).stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(File::create(state.logs().join("node"))?);
     let mut child = command.spawn().with_context(|| format!("cannot start {wrapper}"))?;

@@ -23,6 +23,10 @@ pub(crate) struct Args {
     /// Leave out the tests that start a Kubernetes API server
     #[arg(long)]
     fast: bool,
+
+    /// Run nothing but the tests that need a node
+    #[arg(long, conflicts_with = "fast")]
+    node: bool,
 }
 
 /// Runs all of it.
@@ -58,6 +62,9 @@ impl Run {
 }
 
 fn steps(args: Args, run: &mut Run) -> Result<()> {
+    if args.node {
+        return run.step("tests on a node", on_a_node);
+    }
     run.step("packages", |_| setup::packages_for_tests())?;
     run.step("format", |_| run::run(&mut run::cargo(&["fmt", "--all", "--check"])))?;
     run.step("lints", |_| {

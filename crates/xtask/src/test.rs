@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long)]
     fast: bool,
 
-    /// Run nothing but the tests that need a node
+    /// Run the tests that need a node, and nothing else: no other run has them
     #[arg(long, conflicts_with = "fast")]
     node: bool,
 }
@@ -83,9 +83,6 @@ fn steps(args: Args, run: &mut Run) -> Result<()> {
     })?;
     run.step("test programs", |_| setup::programs_for_tests(!args.fast))?;
     run.step("end-to-end tests", |tests| end_to_end(args, tests))?;
-    if !args.fast {
-        run.step("tests on a node", on_a_node)?;
-    }
     run.step("licences, bans and sources", |_| deny())
 }
 

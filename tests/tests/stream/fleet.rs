@@ -115,7 +115,9 @@ async fn saying(after: &[Frame]) -> std::net::SocketAddr {
     ];
     frames.extend_from_slice(after);
     let (mut encoder, mut bytes) = (Encoder::default(), Vec::new());
-    frames.iter().for_each(|frame| encoder.encode(frame, &mut bytes).unwrap());
+    for frame in &frames {
+        encoder.encode(frame, &mut bytes).unwrap();
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -88,3 +88,33 @@ fn shorten(frame: &mut Frame) -> bool {
     models.truncate(half);
     any
 }
+
+#[cfg(test)]
+mod tests {
+    use routing::{ObjectId, stats::Sums};
+    use wire::MAX_LINE;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_for_a_frame_loses_what_was_used_least() {
+        let model = |n: u32| {
+            let mut sums = Sums::default();
+            sums.observe(Part::Attempts, f64::from(n));
+            let target = ObjectId::new("shop", format!("{}-{n}", "t".repeat(200)));
+            FleetModel { target, model: "m".repeat(200), age_ms: 0, sums }
+        };
+        let models = (0..20_000).map(model).collect();
+        let mut frame = Frame::Fleet(FleetView { routers: 3, models, ..FleetView::default() });
+        let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+        while encoder.encode(&frame, &mut out).is_err() {
+            assert!(shorten(&mut frame));
+        }
+        assert!(out.len() > MAX_LINE / 4, "no more than needed: {}", out.len());
+        let Frame::Fleet(view) = &mut frame else { panic!("{frame:?}") };
+        let least = view.models.iter().map(|m| m.sums.get(TimeScale::Slow, Part::Attempts));
+        assert!(least.fold(f64::INFINITY, f64::min) > 10_000.0);
+        view.models.clear();
+        assert!(!shorten(&mut frame), "nothing is left to leave out");
+    }
+}

@@ -218,20 +218,20 @@ impl Words {
         const PREFIX: Hash = Hash::new("c:");
         let bytes = self.text.as_bytes();
         let mut count = 0;
-        // The beginnings of the three characters before this one.
+        // The beginnings of the three characters before this one, and the hash of the three.
         let mut last = [usize::MAX; 3];
-        let ends = self.text[SPACE..].char_indices().take(LETTERS + 1);
-        for (at, char) in ends {
+        let mut three: Option<Hash> = None;
+        for (at, char) in self.text[SPACE..].char_indices().take(LETTERS + 1) {
             let start = at + SPACE;
             let end = start + char.len_utf8();
-            if last[1] != usize::MAX {
-                let hash = PREFIX.then(&bytes[last[1]..end]);
-                sink.gram(Zone::Letters, hash.bucket(), Gram::Bytes(last[1], end));
+            if let Some(hash) = three {
+                let hash = hash.then(&bytes[start..end]);
+                sink.gram(Zone::Letters, hash.bucket(), Gram::Bytes(last[0], end));
                 count += 1;
             }
-            if last[0] != usize::MAX {
-                let hash = PREFIX.then(&bytes[last[0]..end]);
-                sink.gram(Zone::Letters, hash.bucket(), Gram::Bytes(last[0], end));
+            three = (last[1] != usize::MAX).then(|| PREFIX.then(&bytes[last[1]..end]));
+            if let Some(hash) = three {
+                sink.gram(Zone::Letters, hash.bucket(), Gram::Bytes(last[1], end));
                 count += 1;
             }
             last = [last[1], last[2], start];
@@ -267,4 +267,76 @@ impl Run {
 /// Texts are clipped to hundreds of characters.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct All(Words, Vec<String>);
+
+    impl Sink for All {
+        fn gram(&mut self, zone: Zone, bucket: u16, what: Gram) {
+            self.1.push(format!("{zone:?} {} {bucket}", self.0.spell(what)));
+        }
+    }
+
+    fn all(text: &str) -> Vec<String> {
+        let (mut words, mut same) = (Words::default(), Words::default());
+        words.set([text, ""]);
+        same.set([text, ""]);
+        let mut all = All(same, Vec::new());
+        words.grams(&mut all);
+        all.1
+    }
+
+    /// Buckets are CRC-32 of a zone's prefix and the gram, its lower sixteen bits: as other
+    /// programs compute it.
+    #[test]
+    fn grams_of_a_short_text() {
+        assert_eq!(
+            all("Ab 12!"),
+            [
+                "Head ab 14884",
+                "Head ab 0 6037",
+                "Head ab 0 ! 6395",
+                "Head 0 44383",
+                "Head 0 ! 568",
+                "Head ! 36269",
+                "Tail ab 53763",
+                "Tail ab 0 54645",
+                "Tail ab 0 ! 15519",
+                "Tail 0 63307",
+                "Tail 0 ! 30907",
+                "Tail ! 55225",
+                "Body ab 10866",
+                "Body ab 0 42304",
+                "Body 0 60002",
+                "Body 0 ! 38377",
+                "Body ! 51856",
+                "Opening ab 53472",
+                "Opening ab 0 15110",
+                "Letters  ab 65079",
+                "Letters  ab  23476",
+                "Letters ab  27327",
+                "Letters ab 1 55232",
+                "Letters b 1 55699",
+                "Letters b 12 21290",
+                "Letters  12 62103",
+                "Letters  12! 6342",
+                "Letters 12! 10701",
+            ]
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn absurd_texts_are_cut_too() {
+        assert_eq!(all("").len(), 2, "the opening of nothing");
+        assert!(all(" \n\t ").iter().all(|gram| !gram.starts_with("Head")));
+        assert!(all("e\u{301}\u{200d}🙂").iter().any(|gram| gram.contains('🙂')));
+        assert!(all("İSTANBUL").iter().any(|gram| gram.starts_with("Head i\u{307}stanbul ")));
+    }
 }

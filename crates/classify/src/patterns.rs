@@ -110,7 +110,7 @@ pub(crate) struct Matches([u128; PLACES]);
 
 impl Matches {
     /// Whether a rule holds in a place.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn holds(&self, rule: usize, place: usize) -> bool {
         self.0[place] >> rule & 1 == 1
     }

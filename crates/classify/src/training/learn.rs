@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The cost of errors against that of large weights.
-const COST: f64 = 2.0;
+const COST: f64 = 4.0;
 const LIMITS: Limits = Limits { steps: 40, gradient: 1e-3 };
 /// Anchors of each category.
 const ANCHORS: u32 = 6;

@@ -16,6 +16,34 @@ use crate::{
 /// The longest identifier of a user.
 const LONGEST_USER: usize = 128;
 
+/// The most breakpoints of a prompt cache that Claude takes, whoever hosts it.
+const MOST_BREAKPOINTS: usize = 4;
+
+/// Of the breakpoints of a prompt cache the last four stay. `walk` goes through a value of the named
+/// members in order, counts each in `seen`, and removes it while no more than `drop` were seen.
+pub(super) fn last_breakpoints(
+    body: &mut Json,
+    members: [&str; 3],
+    walk: fn(value: &mut Json, seen: &mut usize, drop: usize),
+) {
+    // Once to count, once to drop.
+    let mut pass = |drop: usize| {
+        let mut seen = 0;
+        if let Json::Object(all) = &mut *body {
+            for member in members {
+                for (_, value) in all.iter_mut().filter(|(name, _)| name == member) {
+                    walk(value, &mut seen, drop);
+                }
+            }
+        }
+        seen
+    };
+    let excess = pass(0).saturating_sub(MOST_BREAKPOINTS);
+    if excess > 0 {
+        pass(excess);
+    }
+}
+
 /// An identifier of a user: one that is too long is its SHA-256.
 pub(super) fn user(cx: &mut Cx<'_>, field: Field, value: &Json) -> String {
     let text = value.text();

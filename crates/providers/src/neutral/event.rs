@@ -100,6 +100,11 @@ pub enum Kind {
     Audio,
 }
 
+impl Kind {
+    /// What the model thinks, in the open and without an id.
+    pub const THOUGHT: Self = Self::Reasoning { redacted: false, id: None };
+}
+
 /// A piece of a part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delta {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::event::{Delta, Event};
-use crate::stream::MAX_EVENT;
+use crate::{failure::Failure, stream::MAX_EVENT};
 
 /// Makes events of which at most one part is open at a time. Only the first choice passes.
 #[derive(Clone, Debug, Default)]
@@ -16,12 +16,22 @@ pub struct Sequencer {
 }
 
 /// More is held back than may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMuch;
+#[derive(Debug)]
+struct TooMuch;
 
 impl Sequencer {
-    /// Takes an event and gives what may be written now.
-    pub fn push(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), TooMuch> {
+    /// Takes an event and gives what may be written now. Where more is held back than may be, that
+    /// ends in an error.
+    pub fn arrange(&mut self, event: Event) -> Vec<Event> {
+        let mut ready = Vec::new();
+        if self.push(event, &mut ready).is_err() {
+            let failure = Failure::invalid("The provider interleaves more than 16 MiB of calls.");
+            ready.push(Event::Error(Box::new(failure)));
+        }
+        ready
+    }
+
+    fn push(&mut self, event: Event, out: &mut Vec<Event>) -> Result<(), TooMuch> {
         match event {
             Event::Open { choice: 0, part, .. } => {
                 if self.open.is_none() {

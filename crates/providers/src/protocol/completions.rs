@@ -27,11 +27,7 @@ const CARRIED: [(&str, Field); 8] = [
 /// Decodes the body of a completions request. What only this protocol can say is kept for the rules,
 /// which refuse it everywhere.
 pub fn decode(body: &[u8]) -> Result<Request, DecodeError> {
-    let value = Json::parse(body).map_err(|e| DecodeError::body(&e.to_string()))?;
-    if !value.is_object() {
-        return Err(DecodeError::body("it is another kind of JSON."));
-    }
-    let mut fields = Fields::new(value, "");
+    let mut fields = Fields::of_body(body)?;
     let mut request = Request::new(Protocol::Completions);
     request.model = fields.string("model")?.unwrap_or_default();
     request.stream = fields.bool("stream")?.unwrap_or(false);

@@ -15,6 +15,15 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    /// The whole body of a request, which must be an object.
+    pub(super) fn of_body(body: &[u8]) -> Result<Self, DecodeError> {
+        let value = Json::parse(body).map_err(|e| DecodeError::body(&e.to_string()))?;
+        if !value.is_object() {
+            return Err(DecodeError::body("it is another kind of JSON."));
+        }
+        Ok(Self::new(value, ""))
+    }
+
     /// The object at a path; what is none has no members.
     pub(super) fn new(object: Json, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }

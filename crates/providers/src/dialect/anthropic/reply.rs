@@ -12,8 +12,6 @@ use crate::{
     tree::Json,
 };
 
-const THOUGHT: Kind = Kind::Reasoning { redacted: false, id: None };
-
 /// Reads the events of an answer.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct Reader {
@@ -107,8 +105,8 @@ impl Reader {
             }
             "thinking" => {
                 self.parts.close_open(0, out);
-                self.parts.open(0, &THOUGHT, out);
-                self.parts.text(0, &THOUGHT, block.get("thinking").text(), out);
+                self.parts.open(0, &Kind::THOUGHT, out);
+                self.parts.text(0, &Kind::THOUGHT, block.get("thinking").text(), out);
             }
             "redacted_thinking" => {
                 self.parts.close_open(0, out);
@@ -136,7 +134,9 @@ impl Reader {
     fn block_delta(&mut self, index: u64, delta: &Json, out: &mut Vec<Event>) {
         match delta.get("type").text() {
             "text_delta" => self.parts.text(0, &Kind::Text, delta.get("text").text(), out),
-            "thinking_delta" => self.parts.text(0, &THOUGHT, delta.get("thinking").text(), out),
+            "thinking_delta" => {
+                self.parts.text(0, &Kind::THOUGHT, delta.get("thinking").text(), out);
+            }
             "signature_delta" => {
                 if let Some(signature) = proof(delta.get("signature")) {
                     self.parts.sign(0, signature, out);

@@ -243,7 +243,6 @@ pub(in crate::dialect) fn format(cx: &mut Cx<'_>, rules: &Claude) -> Result<Opti
 
 /// Of the breakpoints of a prompt cache the last four stay.
 fn last_four(body: &mut Json) {
-    const MOST: usize = 4;
     fn walk(value: &mut Json, seen: &mut usize, drop: usize) {
         match value {
             Json::Array(items) => items.iter_mut().for_each(|item| walk(item, seen, drop)),
@@ -265,20 +264,5 @@ fn last_four(body: &mut Json) {
             _ => {}
         }
     }
-    // Once to count, once to drop.
-    let mut pass = |drop: usize| {
-        let mut seen = 0;
-        if let Json::Object(members) = &mut *body {
-            for place in ["tools", "system", "messages"] {
-                for (_, value) in members.iter_mut().filter(|(name, _)| name == place) {
-                    walk(value, &mut seen, drop);
-                }
-            }
-        }
-        seen
-    };
-    let excess = pass(0).saturating_sub(MOST);
-    if excess > 0 {
-        pass(excess);
-    }
+    common::last_breakpoints(body, ["tools", "system", "messages"], walk);
 }

@@ -306,7 +306,6 @@ fn citation(citation: &Citation) -> Option<Json> {
 
 /// Of the points where a prompt cache may be cut the last four stay.
 pub(super) fn last_four(body: &mut Json) {
-    const MOST: usize = 4;
     fn walk(value: &mut Json, seen: &mut usize, drop: usize) {
         match value {
             Json::Array(items) => {
@@ -332,19 +331,5 @@ pub(super) fn last_four(body: &mut Json) {
             _ => {}
         }
     }
-    let mut pass = |drop: usize| {
-        let mut seen = 0;
-        if let Json::Object(members) = &mut *body {
-            for place in ["toolConfig", "system", "messages"] {
-                for (_, value) in members.iter_mut().filter(|(name, _)| name == place) {
-                    walk(value, &mut seen, drop);
-                }
-            }
-        }
-        seen
-    };
-    let excess = pass(0).saturating_sub(MOST);
-    if excess > 0 {
-        pass(excess);
-    }
+    common::last_breakpoints(body, ["toolConfig", "system", "messages"], walk);
 }

@@ -13,8 +13,6 @@ use crate::{
     tree::Json,
 };
 
-const THOUGHT: Kind = Kind::Reasoning { redacted: false, id: None };
-
 /// Reads the events of an answer.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct Reader {
@@ -160,7 +158,7 @@ impl Reader {
     fn reasoning(&mut self, thought: &Json, out: &mut Vec<Event>) {
         let inner = thought.get("reasoningText");
         let inner = if inner.is_object() { inner } else { thought };
-        self.parts.text(0, &THOUGHT, inner.get("text").text(), out);
+        self.parts.text(0, &Kind::THOUGHT, inner.get("text").text(), out);
         if let Some(signature) = proof(inner.get("signature")) {
             self.parts.sign(0, signature, out);
         }

@@ -13,8 +13,6 @@ use crate::{
     tree::Json,
 };
 
-const THOUGHT: Kind = Kind::Reasoning { redacted: false, id: None };
-
 /// Reads the chunks of an answer.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct Reader {
@@ -158,7 +156,7 @@ impl Reader {
         }
         let text = part.get("text").text();
         if part.get("thought").is_true() {
-            self.parts.text(index, &THOUGHT, text, out);
+            self.parts.text(index, &Kind::THOUGHT, text, out);
             return;
         }
         if index == 0 {

@@ -13,8 +13,6 @@ use crate::{
     tree::Json,
 };
 
-const THOUGHT: Kind = Kind::Reasoning { redacted: false, id: None };
-
 /// What a finish reason says.
 enum Reason {
     /// None yet.
@@ -231,7 +229,7 @@ impl Reader {
             };
             details.map(text).collect()
         });
-        self.parts.text(index, &THOUGHT, &text, out);
+        self.parts.text(index, &Kind::THOUGHT, &text, out);
     }
 
     /// A chunk of content, as Mistral writes it.
@@ -239,9 +237,9 @@ impl Reader {
         match chunk.get("type").text() {
             "thinking" => {
                 let thinking = chunk.get("thinking");
-                self.parts.text(index, &THOUGHT, thinking.text(), out);
+                self.parts.text(index, &Kind::THOUGHT, thinking.text(), out);
                 for inner in thinking.items() {
-                    self.parts.text(index, &THOUGHT, inner.get("text").text(), out);
+                    self.parts.text(index, &Kind::THOUGHT, inner.get("text").text(), out);
                 }
             }
             "refusal" => {

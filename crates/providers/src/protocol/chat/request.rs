@@ -40,11 +40,7 @@ const CARRIED: [(&str, Field); 26] = [
 
 /// Decodes the body of a chat request.
 pub fn decode(body: &[u8]) -> Result<Request, DecodeError> {
-    let value = Json::parse(body).map_err(|e| DecodeError::body(&e.to_string()))?;
-    if !value.is_object() {
-        return Err(DecodeError::body("it is another kind of JSON."));
-    }
-    let mut fields = Fields::new(value, "");
+    let mut fields = Fields::of_body(body)?;
     let mut request = Request::new(Protocol::Chat);
     request.model = fields.string("model")?.unwrap_or_default();
     request.stream = fields.bool("stream")?.unwrap_or(false);

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::reply::{carrier, citation, stop, thinking};
 use crate::{
-    failure::Failure,
     neutral::{Call, CallKind, Delta, Event, Finish, Kind, Reasoning, Sequencer, Start, Usage},
     protocol::{Caller, chat::reply::marked, error_frame, named_frame, prefixed, usage},
     tree::{Json, object},
@@ -56,12 +55,7 @@ impl Writer {
         if self.failed {
             return;
         }
-        let mut ready = Vec::new();
-        if self.sequencer.push(event.clone(), &mut ready).is_err() {
-            let failure = Failure::invalid("The provider interleaves more than 16 MiB of calls.");
-            ready.push(Event::Error(Box::new(failure)));
-        }
-        for event in ready {
+        for event in self.sequencer.arrange(event.clone()) {
             self.write(event, out);
         }
     }

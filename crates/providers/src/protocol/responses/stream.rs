@@ -70,12 +70,7 @@ impl Writer {
         if self.failed {
             return;
         }
-        let mut ready = Vec::new();
-        if self.sequencer.push(event.clone(), &mut ready).is_err() {
-            let failure = Failure::invalid("The provider interleaves more than 16 MiB of calls.");
-            ready.push(Event::Error(Box::new(failure)));
-        }
-        for event in ready {
+        for event in self.sequencer.arrange(event.clone()) {
             self.write(event, out);
         }
     }

@@ -1,5 +1,6 @@
-//! Offline commands: validate, prices, demo upstream, loading of YAML files
+//! Offline commands: classify, validate, prices, demo upstream, loading of YAML files
 
+pub mod classify;
 pub mod demo;
 pub mod load;
 pub mod prices;

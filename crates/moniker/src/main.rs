@@ -36,6 +36,8 @@ enum Command {
     Dev(dev::Args),
     /// Checks YAML files as a cluster would, offline.
     Validate(cli::validate::Args),
+    /// Tells what prompts are about, and how often that is right.
+    Classify(cli::classify::Args),
     /// Prices from lists that others keep, as ProviderTarget patches.
     Prices(cli::prices::Args),
     /// Watches a Kubernetes API server and serves routers.
@@ -73,6 +75,9 @@ fn told(error: &anyhow::Error) -> String {
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     telemetry::logs::init(cli.log_format)?;
+    if let Command::Classify(args) = &cli.command {
+        return Ok(ExitCode::from(cli::classify::run(args, &mut std::io::stdout().lock())));
+    }
     if let Command::Validate(args) = &cli.command {
         return Ok(ExitCode::from(cli::validate::run(args, &mut std::io::stdout().lock())));
     }
@@ -111,7 +116,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             anyhow::Ok(())
         })?,
         // Done above, without a runtime.
-        Command::Validate(_) | Command::Prices(_) => {}
+        Command::Validate(_) | Command::Classify(_) | Command::Prices(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ mod setup;
 mod simulate;
 mod test;
 mod tidy;
+mod train;
 
 use std::process::ExitCode;
 
@@ -42,13 +43,15 @@ enum Command {
     Tidy,
     /// Build the container image and its SBOM, without any container tool
     Image(image::Args),
-    /// Simulate routing strategies, and what others do
-    Simulate(simulate::Args),
     /// Run a real Kubernetes of one node on this machine
     #[command(subcommand)]
     Cluster(cluster::Task),
+    /// Simulate routing strategies, and what others do
+    Simulate(simulate::Args),
     /// Measure
     Bench(bench::Args),
+    /// Train the built-in model that detects what prompts are about
+    TrainClassifier(train::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,9 +62,10 @@ fn main() -> ExitCode {
         Command::Docs(args) => args.write_or_check(&docs::files()),
         Command::Tidy => tidy::run(),
         Command::Image(args) => image::run(&args),
-        Command::Simulate(args) => simulate::run(&args),
         Command::Cluster(task) => cluster::run(&task),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::TrainClassifier(args) => train::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,25 +1,30 @@
-//! `moniker demo-upstream`: a provider to play with. It speaks OpenAI's protocol, needs no key, and
-//! answers as whatever model it is asked for, with latency, errors and rate limits as flags.
+//! `moniker demo-upstream`: a provider to play with. It speaks every dialect that providers speak,
+//! needs no key, and answers as whatever model it is asked for, with latency, errors and rate limits
+//! as flags.
+//!
+//! It is written from the providers' wire formats alone and shares nothing with the translation of
+//! the router, so that a mistake there meets a server that does not make the same one. What a
+//! provider refuses it refuses too, in the provider's words, where a translation can go wrong:
+//! members that the API does not know, tool results without a call, signatures that it did not issue.
 
 mod answer;
+mod ask;
+mod embed;
+mod fault;
 mod limit;
+mod sample;
+mod server;
+mod wire;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
-use clap::{Args as ClapArgs, ValueEnum};
-use futures::{StreamExt, stream};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::BoxBody};
-use hyper::body::{Frame, Incoming};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use limit::Limiter;
+use clap::{
+    Args as ClapArgs,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 pub use limit::RateLimit;
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
-
-/// The largest request that it reads.
-const MAX_BODY: usize = 32 << 20;
+use providers::dialect::Dialect;
+pub use server::serve;
 
 /// Arguments of `moniker demo-upstream`.
 #[derive(Clone, Debug, ClapArgs)]
@@ -34,18 +39,80 @@ pub struct Args {
 }
 
 /// The protocol that it speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// OpenAI's: chat completions, completions, embeddings, models.
-    #[default]
-    Openai,
+    /// One provider's.
+    One(Dialect),
+    /// All of them, told apart by their paths.
+    All,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self::One(Dialect::OpenAiChat)
+    }
+}
+
+impl Protocol {
+    /// Whether a request of this dialect is for it.
+    fn speaks(self, dialect: Dialect) -> bool {
+        self == Self::All || self == Self::One(dialect)
+    }
+
+    /// The dialect of what it says to a request that it cannot place.
+    fn voice(self) -> Dialect {
+        match self {
+            Self::One(dialect) => dialect,
+            Self::All => Dialect::OpenAiChat,
+        }
+    }
+
+    /// The path of its base URL, as a ProviderTarget is given it.
+    pub fn base(self) -> &'static str {
+        match self.voice() {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic => "/v1",
+            Dialect::Gemini => "/v1beta",
+            Dialect::Bedrock => "",
+        }
+    }
+
+    fn values() -> Vec<PossibleValue> {
+        let mut values = Vec::new();
+        for dialect in Dialect::ALL {
+            let (name, help) = match dialect {
+                Dialect::OpenAiChat => {
+                    ("openai", "OpenAI's chat completions, completions and embeddings")
+                }
+                Dialect::OpenAiResponses => (dialect.name(), "OpenAI's responses"),
+                Dialect::Anthropic => (dialect.name(), "Anthropic's messages"),
+                Dialect::Gemini => (dialect.name(), "Gemini's generateContent and embeddings"),
+                Dialect::Bedrock => (dialect.name(), "Bedrock's Converse and ConverseStream"),
+            };
+            let value = PossibleValue::new(name).help(help);
+            values.push(if name == dialect.name() { value } else { value.alias(dialect.name()) });
+        }
+        values.push(PossibleValue::new("all").help("All of them, told apart by their paths"));
+        values
+    }
+
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new(Self::values()).map(|word| match word.as_str() {
+            "all" => Self::All,
+            word => Self::One(Dialect::of(word).unwrap_or(Dialect::OpenAiChat)),
+        })
+    }
 }
 
 /// How it behaves.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Behaviour {
     /// The protocol that it speaks.
-    #[arg(long, env = "MONIKER_PROTOCOL", value_enum, default_value = "openai")]
+    #[arg(
+        long,
+        env = "MONIKER_PROTOCOL",
+        value_parser = Protocol::parser(),
+        default_value = "openai"
+    )]
     pub protocol: Protocol,
 
     /// How long it thinks before the first token, such as 200ms.
@@ -56,9 +123,14 @@ pub struct Behaviour {
     #[arg(long, env = "MONIKER_TOKENS_PER_SECOND", value_parser = speed, default_value = "200")]
     pub tokens_per_second: f64,
 
-    /// The share of requests that it answers with 500, from 0 to 1.
+    /// The share of requests that it fails, from 0 to 1: 500 from OpenAI, as the others say it
+    /// elsewhere (529 from Anthropic, 503 from Gemini and Bedrock).
     #[arg(long, env = "MONIKER_ERROR_RATE", value_parser = share, default_value = "0")]
     pub error_rate: f64,
+
+    /// The share of streams that it breaks off in the middle with an error, from 0 to 1.
+    #[arg(long, env = "MONIKER_STREAM_ERROR_RATE", value_parser = share, default_value = "0")]
+    pub stream_error_rate: f64,
 
     /// The requests that it takes, such as 60/m or 5/s; 429 above. Default: no limit.
     #[arg(long, env = "MONIKER_RATE_LIMIT", value_name = "N/UNIT")]
@@ -68,10 +140,11 @@ pub struct Behaviour {
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
-            protocol: Protocol::Openai,
+            protocol: Protocol::default(),
             first_token: Duration::from_millis(50),
             tokens_per_second: 200.0,
             error_rate: 0.0,
+            stream_error_rate: 0.0,
             rate_limit: None,
         }
     }
@@ -93,120 +166,29 @@ fn speed(text: &str) -> Result<f64, String> {
     speed.ok_or_else(|| "write a number from 0.1 to 1000000".to_owned())
 }
 
-type Body = BoxBody<Bytes, Infallible>;
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-struct Demo {
-    behaviour: Behaviour,
-    limiter: Option<Limiter>,
-    draws: parking_lot::Mutex<routing::Rng>,
-}
+    use super::*;
 
-/// Serves until the future is dropped.
-pub async fn serve(listener: TcpListener, behaviour: Behaviour, seed: u64) -> std::io::Result<()> {
-    let demo = Arc::new(Demo {
-        limiter: behaviour.rate_limit.map(Limiter::new),
-        behaviour,
-        draws: parking_lot::Mutex::new(routing::Rng::new(seed)),
-    });
-    let mut connections = JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let demo = Arc::clone(&demo);
-        connections.spawn(async move {
-            let service = hyper::service::service_fn(move |request| {
-                let demo = Arc::clone(&demo);
-                async move { Ok::<_, Infallible>(demo.handle(request).await) }
-            });
-            let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            // A caller that goes away is no error here.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-impl Demo {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path().trim_start_matches("/v1").trim_matches('/').to_owned();
-        if request.method() == Method::GET && path == "models" {
-            return json_response(StatusCode::OK, &answer::models());
-        }
-        if request.method() != Method::POST {
-            return error(StatusCode::METHOD_NOT_ALLOWED, "this is posted", None);
-        }
-        let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
-            return error(StatusCode::PAYLOAD_TOO_LARGE, "more than 32 MiB", None);
-        };
-        let Ok(body) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
-            return error(StatusCode::BAD_REQUEST, "the body is not JSON", None);
-        };
-        if let Some(wait) = self.limiter.as_ref().and_then(Limiter::admit) {
-            let mut response = error(
-                StatusCode::TOO_MANY_REQUESTS,
-                "the demo's rate limit is reached",
-                Some("rate_limit_exceeded"),
-            );
-            let seconds = wait.as_secs_f64().ceil().to_string();
-            if let Ok(value) = seconds.parse() {
-                response.headers_mut().insert(http::header::RETRY_AFTER, value);
-            }
-            return response;
-        }
-        if self.draws.lock().unit() < self.behaviour.error_rate {
-            let text = "the demo fails as often as --error-rate says";
-            return error(StatusCode::INTERNAL_SERVER_ERROR, text, Some("server_error"));
-        }
-        match path.as_str() {
-            "chat/completions" => self.text(&body, true).await,
-            "completions" => self.text(&body, false).await,
-            "embeddings" => json_response(StatusCode::OK, &answer::embeddings(&body)),
-            _ => error(
-                StatusCode::NOT_FOUND,
-                "the demo serves chat/completions, completions, embeddings and models",
-                None,
-            ),
-        }
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
     }
 
-    /// A text for a chat or a plain completion: at once as JSON, or word by word.
-    async fn text(&self, request: &Value, chat: bool) -> Response<Body> {
-        let reply = answer::Reply::to(request, chat);
-        let first = self.behaviour.first_token;
-        let each = Duration::from_secs_f64(1.0 / self.behaviour.tokens_per_second);
-        if request["stream"] != json!(true) {
-            let words = u32::try_from(reply.words()).unwrap_or(u32::MAX);
-            tokio::time::sleep(first + each * words).await;
-            return json_response(StatusCode::OK, &reply.whole());
-        }
-        let usage = request["stream_options"]["include_usage"] == json!(true);
-        let events = reply.events(usage);
-        let body =
-            stream::iter(events.into_iter().enumerate()).then(move |(n, event)| async move {
-                // The role comes at once, the first word after the first token's time.
-                match n {
-                    0 => {}
-                    1 => tokio::time::sleep(first).await,
-                    _ => tokio::time::sleep(each).await,
-                }
-                Ok(Frame::data(Bytes::from(event)))
-            });
-        let mut response = Response::new(BodyExt::boxed(StreamBody::new(body)));
-        let kind = http::HeaderValue::from_static("text/event-stream");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-        response
+    fn protocol(word: &str) -> Result<Protocol, clap::Error> {
+        Cli::try_parse_from(["demo", "--protocol", word]).map(|cli| cli.args.behaviour.protocol)
     }
-}
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
-    *response.status_mut() = status;
-    let kind = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-    response
-}
-
-fn error(status: StatusCode, message: &str, code: Option<&str>) -> Response<Body> {
-    let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
-    let error = json!({"message": message, "type": kind, "param": null, "code": code});
-    json_response(status, &json!({ "error": error }))
+    #[test]
+    fn every_dialect_is_a_protocol() {
+        for dialect in Dialect::ALL {
+            assert_eq!(protocol(dialect.name()).unwrap(), Protocol::One(dialect));
+        }
+        assert_eq!(protocol("openai").unwrap(), Protocol::One(Dialect::OpenAiChat));
+        assert_eq!(protocol("all").unwrap(), Protocol::All);
+        assert!(protocol("cohere").is_err());
+    }
 }

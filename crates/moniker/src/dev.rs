@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use cli::demo::Behaviour;
+use cli::demo::{Behaviour, Protocol};
 use compiler::SecretBytes;
 use controller::{
     fleet::{self, Discovery, Fleet},
@@ -172,8 +172,9 @@ async fn demo(args: &Args) {
     match TcpListener::bind(args.demo).await {
         Ok(listener) => {
             let address = listener.local_addr().unwrap_or(args.demo);
+            let behaviour = Behaviour { protocol: Protocol::All, ..Behaviour::default() };
             tokio::spawn(async move {
-                if let Err(error) = cli::demo::serve(listener, Behaviour::default(), seed()).await {
+                if let Err(error) = cli::demo::serve(listener, behaviour, seed()).await {
                     tracing::error!(%error, "the demo upstream is gone");
                 }
             });

@@ -108,7 +108,9 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| {
                 anyhow::anyhow!("cannot listen on {} (--listen): {error}", args.listen)
             })?;
-            tracing::info!(url = %format!("http://{}/v1", listener.local_addr()?), "serving");
+            let base = args.behaviour.protocol.base();
+            let url = format!("http://{}{base}", listener.local_addr()?);
+            tracing::info!(%url, "serving");
             tokio::select! {
                 result = cli::demo::serve(listener, args.behaviour, router::run::seed()) => result?,
                 () = stop.cancelled() => {}

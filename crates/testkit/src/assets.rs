@@ -1,5 +1,5 @@
-//! Where the programs are that tests run: etcd, the API servers, kubectl and a Python with the
-//! SDKs. `xtask` includes this very file, so that what builds them and what runs them look in the
+//! Where the programs are that tests run: etcd, the API servers, kubectl, and a Python and a Node
+//! with the SDKs. `xtask` includes this very file, so that what builds them and what runs them look in the
 //! same places; it therefore depends on little.
 
 use std::env;
@@ -75,6 +75,22 @@ pub(crate) fn python() -> io::Result<PathBuf> {
     Ok(cache()?.join(format!("python-{}", key(&requirements)?)).join("bin/python"))
 }
 
+/// The directory that has a Node and the SDKs of `tests/node/package-lock.json`, whether it is there
+/// yet or not.
+pub(crate) fn node() -> io::Result<PathBuf> {
+    if let Some(given) = env::var_os("MONIKER_TEST_NODE") {
+        return Ok(given.into());
+    }
+    let lock = workspace().join("tests/node/package-lock.json");
+    Ok(cache()?.join(format!("node-{}", key(&lock)?)))
+}
+
+/// The interpreter in the directory of [`node`]: newer than what Debian has, so that the SDKs run.
+pub(crate) fn node_program(directory: &Path) -> PathBuf {
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    directory.join(format!("node_modules/node-linux-{machine}/bin/node"))
+}
+
 /// The root of the workspace that this was compiled in.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -123,7 +139,7 @@ mod tests {
         assert_eq!(current.parent(), KUBECTL.cached().unwrap().parent());
         assert_eq!(current.parent(), ETCD.cached().unwrap().parent());
         assert_ne!(current, OLDEST_API_SERVER.cached().unwrap());
-        assert!(python().is_ok());
+        assert!(python().is_ok() && node().is_ok());
         assert!(workspace().join("Cargo.toml").is_file());
     }
 }

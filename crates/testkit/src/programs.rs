@@ -1,5 +1,5 @@
-//! The programs that end-to-end tests start: the product's own binary, and Python with the SDKs
-//! that its users have.
+//! The programs that end-to-end tests start: the product's own binary, and Python and Node with the
+//! SDKs that its users have.
 
 use std::env;
 use std::io;
@@ -22,6 +22,15 @@ pub fn moniker() -> io::Result<PathBuf> {
 pub fn python() -> io::Result<PathBuf> {
     let path = assets::python()?;
     if path.is_file() { Ok(path) } else { Err(missing("Python's SDKs", "cargo xtask setup")) }
+}
+
+/// A Node interpreter, and the directory whose `node_modules` has the packages of
+/// `tests/node/package.json`: a script finds them from anywhere below it.
+pub fn node() -> io::Result<(PathBuf, PathBuf)> {
+    let directory = assets::node()?;
+    let program = assets::node_program(&directory);
+    let there = program.is_file();
+    if there { Ok((program, directory)) } else { Err(missing("Node's SDKs", "cargo xtask setup")) }
 }
 
 fn missing(what: &str, command: &str) -> io::Error {

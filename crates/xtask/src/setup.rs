@@ -3,6 +3,7 @@
 
 pub(crate) mod deny;
 mod go;
+mod node;
 mod packages;
 mod python;
 
@@ -21,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
         node()?;
     }
     python::install()?;
+    node::install()?;
     if let Err(why) = deny::install() {
         println!("{why:#}");
     }
@@ -45,5 +47,6 @@ pub(crate) fn programs_for_tests(control_plane: bool) -> Result<()> {
     if control_plane {
         go::build()?;
     }
-    python::install()
+    python::install()?;
+    node::install()
 }

@@ -1,205 +1,244 @@
-//! What the demo says: who it plays and what it was asked, with honest counts of tokens.
+//! What the demo says: who it plays and what it was asked, with honest counts of tokens. The dialects
+//! write it down.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use routing::Rng;
 use serde_json::{Value, json};
 
-/// The dimensions of a demo embedding.
-const DIMENSIONS: usize = 8;
+use super::{
+    ask::{Ask, Choice, Format, Tool},
+    sample,
+};
 
-/// A text as an answer to one request.
-pub(super) struct Reply {
-    model: String,
-    text: String,
-    prompt_tokens: usize,
-    chat: bool,
-    created: u64,
+/// An answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// Hex digits that no other answer has.
+    pub(super) id: String,
+    /// Seconds since 1970.
+    pub(super) created: u64,
+    /// The model that it plays.
+    pub(super) model: String,
+    /// What it thought, if it is to think aloud.
+    pub(super) thought: Option<String>,
+    /// What it says; empty beside calls of which nothing is to be said.
+    pub(super) text: String,
+    /// The tools that it calls.
+    pub(super) calls: Vec<Call>,
+    /// Why it ends.
+    pub(super) finish: Finish,
+    /// The stop sequence that ended it.
+    pub(super) stop: Option<String>,
+    /// Tokens of the input, of the thought, and of all that it writes, the thought among it.
+    pub(super) input: usize,
+    pub(super) thinking: usize,
+    pub(super) output: usize,
 }
 
-impl Reply {
-    /// The answer to this chat or plain completion.
-    pub(super) fn to(request: &Value, chat: bool) -> Self {
-        let model = request["model"].as_str().unwrap_or("demo").to_owned();
-        let prompt = if chat { last_text(&request["messages"]) } else { text(&request["prompt"]) };
-        let mut tail: Vec<&str> = prompt.split_whitespace().rev().take(12).collect();
-        tail.reverse();
-        let asked = tail.join(" ");
-        let reply = if asked.is_empty() {
-            format!("This is {model} of the demo upstream, and you asked me nothing.")
-        } else {
-            format!("This is {model} of the demo upstream. You asked: {asked}")
-        };
-        let prompt_tokens = prompt.split_whitespace().count().max(1);
+/// A call of a tool.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    /// The tool.
+    pub(super) name: String,
+    /// Its arguments: an object, or a string for a tool that takes free text.
+    pub(super) arguments: Value,
+    /// Hex digits of its own.
+    pub(super) id: String,
+}
+
+/// Why an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// It is complete.
+    Stop,
+    /// A stop sequence came.
+    StopSequence,
+    /// It is as long as it may be.
+    Length,
+    /// Tools are to be called.
+    Calls,
+}
+
+impl Answer {
+    /// The answer; `seed` tells it from all others.
+    pub(super) fn to(ask: &Ask, seed: &[u8]) -> Self {
+        let digest = routing::Digest::of_parts([ask.model.as_bytes(), seed]);
+        let id = hex::encode(digest.as_bytes().get(..12).unwrap_or_default());
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        Self { model, text: reply, prompt_tokens, chat, created }
-    }
-
-    /// How many words it has.
-    pub(super) fn words(&self) -> usize {
-        self.text.split_whitespace().count()
-    }
-
-    /// The answer as one JSON body.
-    pub(super) fn whole(&self) -> Value {
-        let message = json!({"role": "assistant", "content": self.text, "refusal": null});
-        let choice = if self.chat {
-            json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"})
-        } else {
-            json!({"index": 0, "text": self.text, "logprobs": null, "finish_reason": "stop"})
+        let calls = calls(ask, &id);
+        let (text, finish, stop) = match (&ask.format, calls.as_slice()) {
+            (_, [first, ..]) => (format!("I ask {}.", first.name), Finish::Calls, None),
+            (Format::Json(schema), []) => (sample::of(schema).to_string(), Finish::Stop, None),
+            (Format::Text, []) => shortened(said(ask), ask),
         };
-        let object = if self.chat { "chat.completion" } else { "text_completion" };
-        let mut body = self.body(object, &json!([choice]));
-        body["usage"] = self.usage();
-        body
+        let thought = ask.thinks.then(|| "Let me see what to say to that.".to_owned());
+        let thinking = thought.as_deref().map_or(0, count);
+        let arguments: usize = calls.iter().map(|c| count(&c.arguments.to_string()) + 1).sum();
+        let output = (count(&text) + arguments + thinking).max(1);
+        let (model, input) = (ask.model.clone(), ask.talk.tokens());
+        Self { id, created, model, thought, text, calls, finish, stop, input, thinking, output }
+    }
+}
+
+impl Call {
+    /// The arguments as a provider sends them piece by piece: the same JSON, in two pieces.
+    pub(super) fn pieces(&self) -> Vec<String> {
+        let text = self.arguments_text();
+        let half = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let (first, second) = text.split_at(half);
+        [first, second].into_iter().filter(|p| !p.is_empty()).map(str::to_owned).collect()
     }
 
-    /// The answer as events, the usage among them if it was asked for.
-    pub(super) fn events(&self, usage: bool) -> Vec<String> {
-        let object = if self.chat { "chat.completion.chunk" } else { "text_completion" };
-        let chunk = |text: &str, role: bool, finish: Option<&str>| {
-            let choice = if !self.chat {
-                json!({"index": 0, "text": text, "logprobs": null, "finish_reason": finish})
-            } else if role {
-                let delta = json!({"role": "assistant", "content": ""});
-                json!({"index": 0, "delta": delta, "finish_reason": null})
-            } else if finish.is_some() {
-                json!({"index": 0, "delta": {}, "finish_reason": finish})
-            } else {
-                json!({"index": 0, "delta": {"content": text}, "finish_reason": null})
-            };
-            format!("data: {}\n\n", self.body(object, &json!([choice])))
-        };
-        let mut events = vec![chunk("", true, None)];
-        events.extend(self.text.split_inclusive(' ').map(|word| chunk(word, false, None)));
-        events.push(chunk("", false, Some("stop")));
-        if usage {
-            let mut body = self.body(object, &json!([]));
-            body["usage"] = self.usage();
-            events.push(format!("data: {body}\n\n"));
+    /// The arguments as text.
+    pub(super) fn arguments_text(&self) -> String {
+        match &self.arguments {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
         }
-        events.push("data: [DONE]\n\n".to_owned());
-        events
-    }
-
-    fn body(&self, object: &str, choices: &Value) -> Value {
-        json!({
-            "id": format!("{}-demo-{}", if self.chat { "chatcmpl" } else { "cmpl" }, self.created),
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-        })
-    }
-
-    fn usage(&self) -> Value {
-        let (prompt, completion) = (self.prompt_tokens, self.words());
-        json!({
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-        })
     }
 }
 
-/// Embeddings of the inputs: unit vectors, the same for the same text and model.
-pub(super) fn embeddings(request: &Value) -> Value {
-    let model = request["model"].as_str().unwrap_or("demo");
-    let inputs: Vec<String> = match &request["input"] {
-        Value::Array(items) if items.iter().all(Value::is_string) => {
-            items.iter().map(text).collect()
-        }
-        other => vec![text(other)],
-    };
-    let floats = request["encoding_format"] != json!("base64");
-    let data: Vec<Value> = inputs
-        .iter()
-        .enumerate()
-        .map(|(index, input)| {
-            let vector = vector(model, input);
-            let embedding = if floats { json!(vector) } else { json!(base64(&vector)) };
-            json!({"object": "embedding", "index": index, "embedding": embedding})
-        })
-        .collect();
-    let tokens: usize = inputs.iter().map(|i| i.split_whitespace().count().max(1)).sum();
-    let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
-    json!({"object": "list", "data": data, "model": model, "usage": usage})
+/// How many tokens a text is: its words.
+pub(super) fn count(text: &str) -> usize {
+    text.split_whitespace().count()
 }
 
-/// What `GET /v1/models` says: a demo plays any model.
-pub(super) fn models() -> Value {
-    let model = json!({"id": "any", "object": "model", "created": 0, "owned_by": "demo"});
-    json!({"object": "list", "data": [model]})
+/// The words of a text with the space behind them.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(' ')
 }
 
-fn vector(model: &str, input: &str) -> Vec<f32> {
-    let digest = routing::Digest::of_parts([model.as_bytes(), input.as_bytes()]);
-    let seed = digest.as_bytes().iter().take(8).fold(0_u64, |seed, b| seed << 8 | u64::from(*b));
-    let mut rng = Rng::new(seed);
-    let raw: Vec<f64> = (0..DIMENSIONS).map(|_| rng.unit() - 0.5).collect();
-    let norm = raw.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::EPSILON);
-    #[expect(clippy::cast_possible_truncation, reason = "an embedding is made of f32")]
-    raw.iter().map(|x| (x / norm) as f32).collect()
-}
-
-/// Little-endian f32 in base64, as OpenAI's `encoding_format: base64`.
-fn base64(vector: &[f32]) -> String {
+/// What a provider signs: only the text that it signed itself verifies.
+pub(super) fn signature(dialect: &str, text: &str) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>())
+    let parts = [b"signature of the demo".as_slice(), dialect.as_bytes(), text.as_bytes()];
+    STANDARD.encode(routing::Digest::of_parts(parts).as_bytes())
 }
 
-/// The text of the last message that has one.
-fn last_text(messages: &Value) -> String {
-    let messages = messages.as_array().map(Vec::as_slice).unwrap_or_default();
-    messages.iter().rev().map(|m| text(&m["content"])).find(|t| !t.is_empty()).unwrap_or_default()
+/// The tools that are called: those whose names the prompt has, else the first that may be.
+fn calls(ask: &Ask, id: &str) -> Vec<Call> {
+    let may = |tool: &&Tool| match &ask.choice {
+        Choice::Must(names) if !names.is_empty() => names.contains(&tool.name),
+        _ => true,
+    };
+    let wanted = match ask.choice {
+        Choice::Never => false,
+        Choice::Must(_) => true,
+        Choice::Auto => ask.talk.results.is_empty(),
+    };
+    let tools: Vec<&Tool> = ask.tools.iter().filter(may).collect();
+    let (Some(first), true) = (tools.first(), wanted) else { return Vec::new() };
+    let named: Vec<&Tool> =
+        tools.iter().copied().filter(|tool| ask.talk.prompt.contains(&tool.name)).collect();
+    let most = if ask.single { 1 } else { named.len() };
+    let chosen = if named.is_empty() { vec![*first] } else { named };
+    let call = |(n, tool): (usize, &Tool)| {
+        let arguments =
+            if tool.schema.is_null() { json!("demo") } else { sample::of(&tool.schema) };
+        Call { name: tool.name.clone(), arguments, id: format!("{id}{n:02x}") }
+    };
+    chosen.into_iter().take(most.max(1)).enumerate().map(call).collect()
 }
 
-/// A string, or the text parts of a list.
-fn text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => {
-            let part = |p: &Value| p.as_str().or_else(|| p["text"].as_str()).map(str::to_owned);
-            parts.iter().filter_map(part).collect::<Vec<_>>().join(" ")
-        }
-        _ => String::new(),
+/// What is said when nothing is called.
+fn said(ask: &Ask) -> String {
+    let talk = &ask.talk;
+    let mut tail: Vec<&str> = talk.prompt.split_whitespace().rev().take(12).collect();
+    tail.reverse();
+    let mut text = format!("This is {} of the demo upstream", ask.model);
+    let media = [(talk.images, "image"), (talk.documents, "document"), (talk.sounds, "sound")];
+    for (number, name) in media.into_iter().filter(|(number, _)| *number > 0) {
+        let many = if number == 1 { "" } else { "s" };
+        text.push_str(&format!(", and I got {number} {name}{many}"));
     }
+    if !talk.results.is_empty() {
+        text.push_str(&format!(". The tools said: {}", talk.results.join("; ")));
+    } else if tail.is_empty() {
+        text.push_str(", and you asked me nothing.");
+    } else {
+        text.push_str(&format!(". You asked: {}", tail.join(" ")));
+    }
+    text
+}
+
+/// The text up to a stop sequence or to the most tokens.
+fn shortened(text: String, ask: &Ask) -> (String, Finish, Option<String>) {
+    let at = |stop: &String| text.find(stop.as_str()).map(|at| (at, stop.clone()));
+    let first = ask.stops.iter().filter(|s| !s.is_empty()).filter_map(at).min();
+    if let Some((at, stop)) = first {
+        return (text[..at].to_owned(), Finish::StopSequence, Some(stop));
+    }
+    let limit = ask.limit.and_then(|l| usize::try_from(l).ok()).unwrap_or(usize::MAX);
+    if limit < count(&text) {
+        return (words(&text).take(limit).collect(), Finish::Length, None);
+    }
+    (text, Finish::Stop, None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_reply_says_who_and_what() {
-        let request = json!({"model": "m-1", "messages": [
-            {"role": "user", "content": [{"type": "text", "text": "what is love"}]}]});
-        let whole = Reply::to(&request, true).whole();
-        let content = whole["choices"][0]["message"]["content"].as_str().unwrap();
-        assert!(content.contains("m-1") && content.ends_with("what is love"), "{content}");
-        assert_eq!(whole["usage"]["prompt_tokens"], 3);
+    fn ask(prompt: &str) -> Ask {
+        let mut ask = Ask { model: "m-1".to_owned(), ..Ask::default() };
+        ask.talk.user();
+        ask.talk.says(prompt);
+        ask
+    }
+
+    fn tool(name: &str) -> Tool {
+        let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+        Tool { name: name.to_owned(), schema }
     }
 
     #[test]
-    fn events_spell_the_same_text() {
-        let request = json!({"model": "m", "messages": [{"role": "user", "content": "hello"}]});
-        let reply = Reply::to(&request, true);
-        let events = reply.events(true);
-        let text: String = events
-            .iter()
-            .filter_map(|e| serde_json::from_str::<Value>(e.trim().strip_prefix("data: ")?).ok())
-            .filter_map(|e| Some(e["choices"][0]["delta"]["content"].as_str()?.to_owned()))
-            .collect();
-        assert_eq!(text, reply.text);
-        assert_eq!(events.last().unwrap(), "data: [DONE]\n\n");
+    fn an_answer_says_who_and_what() {
+        let answer = Answer::to(&ask("what is love"), b"1");
+        assert!(answer.text.contains("m-1") && answer.text.ends_with("what is love"));
+        assert_eq!((answer.input, answer.finish), (3, Finish::Stop));
+        assert_ne!(answer.id, Answer::to(&ask("what is love"), b"2").id);
     }
 
     #[test]
-    fn the_same_text_has_the_same_vector() {
-        let embed = |text: &str| embeddings(&json!({"model": "m", "input": text}))["data"].clone();
-        assert_eq!(embed("a"), embed("a"));
-        assert_ne!(embed("a"), embed("b"));
-        let two = embeddings(&json!({"model": "m", "input": ["a", "b"]}));
-        assert_eq!(two["data"].as_array().unwrap().len(), 2);
+    fn tools_are_called_until_they_have_answered() {
+        let mut ask = ask("use get_time and get_weather");
+        ask.tools = ["get_weather", "get_time", "other"].map(tool).to_vec();
+        let names = |ask: &Ask| -> Vec<String> {
+            Answer::to(ask, b"").calls.into_iter().map(|c| c.name).collect()
+        };
+        assert_eq!(names(&ask), ["get_weather", "get_time"]);
+        ask.single = true;
+        assert_eq!(names(&ask), ["get_weather"]);
+        ask.choice = Choice::Must(vec!["other".to_owned()]);
+        assert_eq!(names(&ask), ["other"]);
+        ask.choice = Choice::Never;
+        assert!(names(&ask).is_empty());
+        ask.choice = Choice::Auto;
+        ask.talk.calls("1");
+        assert!(ask.talk.gives("1", "sunny".to_owned()));
+        let answer = Answer::to(&ask, b"");
+        assert!(answer.calls.is_empty() && answer.text.contains("The tools said: sunny"));
+    }
+
+    #[test]
+    fn limits_and_stops_shorten() {
+        let mut ask = ask("one two three");
+        ask.limit = Some(2);
+        let answer = Answer::to(&ask, b"");
+        assert_eq!((answer.text.as_str(), answer.finish), ("This is ", Finish::Length));
+        ask.stops = vec!["demo".to_owned()];
+        let answer = Answer::to(&ask, b"");
+        assert_eq!(
+            (answer.text.as_str(), answer.finish),
+            ("This is m-1 of the ", Finish::StopSequence)
+        );
+    }
+
+    #[test]
+    fn pieces_are_the_whole() {
+        let call =
+            Call { name: String::new(), arguments: json!({"a": "ü€"}), id: String::new() };
+        assert_eq!(call.pieces().concat(), call.arguments_text());
+        assert_eq!(call.pieces().len(), 2);
     }
 }

@@ -23,11 +23,12 @@ pub(super) const ALL: &[Package] = &[
     package("util-linux", &["setpriv", "--version"]),
     package("python3-venv", &["python3", "-c", "import ensurepip, venv"]),
     package("prometheus", &["promtool", "--version"]),
+    package("npm", &["npm", "--version"]),
     package("nginx", &["nginx", "-v"]),
 ];
 
 /// For tests alone: nginx is measured, not tested.
-pub(super) const TESTS: &[Package] = ALL.split_at(4).0;
+pub(super) const TESTS: &[Package] = ALL.split_at(5).0;
 
 /// For a cluster: what runs containers, and what gives them a network.
 pub(super) const NODE: &[Package] = &[

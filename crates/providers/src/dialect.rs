@@ -23,7 +23,10 @@ pub use decode::{Decoder, decode_reply};
 pub use errors::{classify, daily_quota, refuses_signature};
 use routing::{Capability, CapabilitySet};
 
+pub(crate) use bedrock::escaped as path_segment;
+
 use crate::{
+    failure::Failure,
     family::Family,
     neutral::Request,
     origin::{self, Maker, Origin},
@@ -98,6 +101,11 @@ pub struct Candidate<'a> {
     pub quirks: Option<&'static quirks::Quirks>,
     /// All candidates share one ProviderTarget, so that what is bound to it may pass.
     pub bound: bool,
+}
+
+/// The failure that an error under a status of success is.
+pub(crate) fn error_within(from: &Candidate<'_>, value: &crate::tree::Json) -> Failure {
+    errors::of_value(from.dialect, from.quirks.is_some(), value)
 }
 
 /// Encodes a request for a candidate, or says which field it cannot express.

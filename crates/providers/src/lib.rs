@@ -9,6 +9,15 @@
 //! [`protocol`] decodes the request to the [`neutral`] model, a [`dialect`] encodes it for one
 //! candidate, and the answer comes back the same way. The [`rules`] say what becomes of every field.
 //!
+//! Two endpoints have modules of their own, used alike. [`embeddings`]: `decode` the body; a candidate
+//! that [`embeddings::is_native`] gets it as it came, any other what `encode` writes (path, body,
+//! warnings, or the refused field), and `answer` makes the caller's body of what it says, with its
+//! usage (marked where it is estimated). [`count_tokens`]: the request is decoded as
+//! [`protocol::Protocol::Messages`]; `encode` gives the question for a candidate, of which `answer`
+//! reads the count, or says that the tokens are to be estimated (`estimate`); `write` makes the
+//! caller's body. Errors of either are read by [`dialect::classify`] and written by
+//! [`protocol::encode_error`], as those of an answer.
+//!
 //! Every dialect is one file, and is chosen by an exhaustive match over
 //! [`ProviderKind`](routing::ProviderKind): a new kind does not compile until it has one.
 
@@ -16,8 +25,10 @@ mod amount;
 mod answer;
 mod body;
 mod context;
+pub mod count_tokens;
 pub mod dialect;
 mod edit;
+pub mod embeddings;
 pub mod errors;
 mod failure;
 pub mod family;

@@ -6,3 +6,4 @@ mod request;
 
 pub(super) use reply::Reader;
 pub(super) use request::encode;
+pub(crate) use request::escaped;

@@ -4,10 +4,10 @@
 use crate::{
     ids::IdRule,
     rules::Field::{
-        self, FrequencyPenalty, LogitBias, Logprobs, Metadata, Moderation, N, Name, Parallel,
-        Prediction, PresencePenalty, PromptCacheKey, PromptCacheOptions, PromptCacheRetention,
-        SafetyIdentifier, Seed, ServiceTier, Stop, Store, Temperature, Tools, TopK, TopLogprobs,
-        TopP, User, Verbosity,
+        self, Dimensions, FrequencyPenalty, LogitBias, Logprobs, Metadata, Moderation, N, Name,
+        Parallel, Prediction, PresencePenalty, PromptCacheKey, PromptCacheOptions,
+        PromptCacheRetention, SafetyIdentifier, Seed, ServiceTier, Stop, Store, Temperature, Tools,
+        TopK, TopLogprobs, TopP, User, Verbosity,
     },
 };
 
@@ -87,6 +87,8 @@ pub struct Quirks {
     pub cache_control: bool,
     /// The highest temperature.
     pub temperature: f64,
+    /// Whether embeddings are given in base64 where that is asked for.
+    pub base64: bool,
     /// Members that are added, as JSON.
     pub added: &'static [(&'static str, &'static str)],
 }
@@ -119,6 +121,7 @@ const PLAIN: Quirks = Quirks {
     object_as_schema: false,
     cache_control: false,
     temperature: 2.0,
+    base64: true,
     added: &[],
 };
 
@@ -136,7 +139,7 @@ pub static QUIRKS: &[Quirks] = &[
         name: "mistral",
         hosts: &["api.mistral.ai"],
         dropped: &[User, SafetyIdentifier, LogitBias, Metadata, ServiceTier],
-        renamed: &[(Seed, "random_seed")],
+        renamed: &[(Seed, "random_seed"), (Dimensions, "output_dimension")],
         ids: IdRule { max: 9, exact: true, beside: Some("") },
         system_first: true,
         no_user_after_tool: true,
@@ -198,7 +201,7 @@ pub static QUIRKS: &[Quirks] = &[
         ..PLAIN
     },
     Quirks { name: "llama.cpp", hosts: &[":8080"], parallel_asked: true, ..PLAIN },
-    Quirks { name: "lm-studio", hosts: &[":1234"], object_as_schema: true, ..PLAIN },
+    Quirks { name: "lm-studio", hosts: &[":1234"], object_as_schema: true, base64: false, ..PLAIN },
     Quirks {
         name: "gemini",
         hosts: &["generativelanguage.googleapis.com"],
@@ -220,6 +223,7 @@ pub static QUIRKS: &[Quirks] = &[
         effort: EffortForm::Google,
         stream_options: false,
         tool_names: true,
+        base64: false,
         ..PLAIN
     },
     Quirks {
@@ -263,7 +267,7 @@ impl Quirks {
     }
 
     /// Whether a field is to be left out.
-    pub(super) fn drops(&self, field: Field) -> bool {
+    pub(crate) fn drops(&self, field: Field) -> bool {
         self.dropped.contains(&field)
     }
 
@@ -273,7 +277,7 @@ impl Quirks {
     }
 
     /// The name of a field, where it is another one.
-    pub(super) fn renames(&self, field: Field) -> Option<&'static str> {
+    pub(crate) fn renames(&self, field: Field) -> Option<&'static str> {
         self.renamed.iter().find(|(f, _)| *f == field).map(|(_, name)| *name)
     }
 }

@@ -9,14 +9,14 @@ use crate::{
 };
 
 /// An object being read.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     object: Json,
     path: String,
 }
 
 impl Fields {
     /// The whole body of a request, which must be an object.
-    pub(super) fn of_body(body: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn of_body(body: &[u8]) -> Result<Self, DecodeError> {
         let value = Json::parse(body).map_err(|e| DecodeError::body(&e.to_string()))?;
         if !value.is_object() {
             return Err(DecodeError::body("it is another kind of JSON."));
@@ -25,32 +25,32 @@ impl Fields {
     }
 
     /// The object at a path; what is none has no members.
-    pub(super) fn new(object: Json, path: impl Into<String>) -> Self {
+    pub(crate) fn new(object: Json, path: impl Into<String>) -> Self {
         Self { object, path: path.into() }
     }
 
     /// The path of a member.
-    pub(super) fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// All that is left.
-    pub(super) fn whole(self) -> Json {
+    pub(crate) fn whole(self) -> Json {
         self.object
     }
 
     /// Takes a member; `null` where there is none.
-    pub(super) fn take(&mut self, name: &str) -> Json {
+    pub(crate) fn take(&mut self, name: &str) -> Json {
         self.object.take(name)
     }
 
     /// Takes a member that is there and not `null`.
-    pub(super) fn some(&mut self, name: &str) -> Option<Json> {
+    pub(crate) fn some(&mut self, name: &str) -> Option<Json> {
         Some(self.take(name)).filter(|value| !value.is_null())
     }
 
     /// Takes a string.
-    pub(super) fn string(&mut self, name: &str) -> Result<Option<String>, DecodeError> {
+    pub(crate) fn string(&mut self, name: &str) -> Result<Option<String>, DecodeError> {
         match self.take(name) {
             Json::Null => Ok(None),
             Json::String(text) => Ok(Some(text)),
@@ -59,7 +59,7 @@ impl Fields {
     }
 
     /// Takes a truth value.
-    pub(super) fn bool(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
+    pub(crate) fn bool(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
         match self.take(name) {
             Json::Null => Ok(None),
             Json::Bool(value) => Ok(Some(value)),
@@ -68,7 +68,7 @@ impl Fields {
     }
 
     /// Takes a count.
-    pub(super) fn count(&mut self, name: &str) -> Result<Option<u64>, DecodeError> {
+    pub(crate) fn count(&mut self, name: &str) -> Result<Option<u64>, DecodeError> {
         let value = self.take(name);
         if value.is_null() {
             return Ok(None);
@@ -77,7 +77,7 @@ impl Fields {
     }
 
     /// Takes a number.
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, DecodeError> {
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<f64>, DecodeError> {
         let value = self.take(name);
         if value.is_null() {
             return Ok(None);
@@ -86,7 +86,7 @@ impl Fields {
     }
 
     /// Takes an array.
-    pub(super) fn array(&mut self, name: &str) -> Result<Vec<Json>, DecodeError> {
+    pub(crate) fn array(&mut self, name: &str) -> Result<Vec<Json>, DecodeError> {
         match self.take(name) {
             Json::Null => Ok(Vec::new()),
             Json::Array(items) => Ok(items),
@@ -95,7 +95,7 @@ impl Fields {
     }
 
     /// Takes an object.
-    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, DecodeError> {
         match self.take(name) {
             Json::Null => Ok(None),
             value @ Json::Object(_) => Ok(Some(Self::new(value, self.path(name)))),
@@ -104,7 +104,7 @@ impl Fields {
     }
 
     /// Takes texts: one, or an array of them.
-    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, DecodeError> {
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, DecodeError> {
         match self.take(name) {
             Json::Null => Ok(Vec::new()),
             Json::String(text) => Ok(vec![text]),
@@ -120,12 +120,12 @@ impl Fields {
     }
 
     /// A member that is not what it should be.
-    pub(super) fn wrong(&self, name: &str, what: &str) -> DecodeError {
+    pub(crate) fn wrong(&self, name: &str, what: &str) -> DecodeError {
         DecodeError::at(self.path(name), what)
     }
 
     /// Takes fields that are carried as they are.
-    pub(super) fn carry(&mut self, fields: &[(&str, Field)], request: &mut Request) {
+    pub(crate) fn carry(&mut self, fields: &[(&str, Field)], request: &mut Request) {
         for (name, field) in fields {
             if let Some(value) = self.some(name) {
                 request.others.push((*field, value));
@@ -134,7 +134,7 @@ impl Fields {
     }
 
     /// What is left is what no rule knows.
-    pub(super) fn rest(self, request: &mut Request) {
+    pub(crate) fn rest(self, request: &mut Request) {
         let path = self.path;
         if let Json::Object(members) = self.object {
             for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
@@ -155,7 +155,7 @@ pub(crate) fn data_url(url: &str) -> Option<(String, String)> {
 }
 
 /// An image or a sound at a URL, or in a data URL.
-pub(super) fn media(url: &str, detail: Option<String>) -> Media {
+pub(crate) fn media(url: &str, detail: Option<String>) -> Media {
     match data_url(url) {
         Some((media_type, data)) => Media { source: Source::Base64(data), media_type, detail },
         None => Media {
@@ -167,7 +167,7 @@ pub(super) fn media(url: &str, detail: Option<String>) -> Media {
 }
 
 /// A document in base64, in a data URL, or at a URL.
-pub(super) fn document(data: &str, name: Option<String>) -> Part {
+pub(crate) fn document(data: &str, name: Option<String>) -> Part {
     let (source, media_type) = match data_url(data) {
         Some((media_type, data)) => (Source::Base64(data), media_type),
         None if data.starts_with("https://") || data.starts_with("http://") => {

@@ -276,6 +276,19 @@ fields! {
         X "those that Bedrock has, in `additionalModelRequestFields`; else dropped"];
     // Completions.
     CompletionsOnly("prompt", "prompt", "prompt") [R, R, R, R, R, R];
+    // Embeddings. `/responses` has none, and Claude's API has none.
+    EmbedInput("input", "", "") [M, R "it makes no embeddings", M, R "it makes no embeddings",
+        X "`batchEmbedContents`; VertexAI's `predict` and `embedContent`, where the models of \
+           Gemini take one text a request: more are refused",
+        R "each model has a form of its own"];
+    EmbedTokens("input", "", "") [M, R "it makes no embeddings", M, R "it makes no embeddings",
+        R "tokens are the model's own", R "each model has a form of its own"];
+    Dimensions("dimensions", "", "") [M, R "it makes no embeddings",
+        X "renamed or dropped, as the server has it", R "it makes no embeddings",
+        M "`outputDimensionality`", R "each model has a form of its own"];
+    EncodingFormat("encoding_format", "", "") [M, R "it makes no embeddings",
+        X "base64 is made here where the server gives numbers only", R "it makes no embeddings",
+        M "base64 is made here", R "each model has a form of its own"];
     // Whatever no row knows.
     Unknown("(unknown)") [X "passed on to the same protocol, else dropped",
         X "passed on to the same protocol, else dropped",

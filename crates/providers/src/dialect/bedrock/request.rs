@@ -111,7 +111,7 @@ pub(in crate::dialect) fn encode(
 }
 
 /// A segment of a path: model ids hold `:` and, as ARNs, `/`.
-fn escaped(model: &str) -> String {
+pub(crate) fn escaped(model: &str) -> String {
     let mut out = String::with_capacity(model.len());
     for byte in model.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {

@@ -153,6 +153,52 @@ fn what_the_fleet_tells_is_added_and_ages() {
 }
 
 #[test]
+fn tokens_that_others_use_are_a_rate_that_ages() {
+    let (mut one, mut other) = (ModelStats::default(), ModelStats::default());
+    for second in 0..1_200_u32 {
+        other.used(at(f64::from(second)), 100);
+    }
+    assert!(one.used_by_others(at(1_200.0)) == 0.0, "nothing was told");
+    one.fleet(at(1_202.0), &other.export(at(1_200.0)), Duration::from_secs(2));
+    let used = one.used_by_others(at(1_202.0));
+    assert!((5_700.0..6_100.0).contains(&used), "6,000 a minute, 2 s ago: {used}");
+    let later = one.used_by_others(at(1_282.0));
+    assert!((later / used - 0.5).abs() < 1e-9, "half is forgotten after 80 s: {later}");
+    one.used(at(1_283.0), 1_000_000);
+    assert!(one.used_by_others(at(1_283.0)) < later, "its own are not among them");
+}
+
+#[test]
+fn a_refusal_that_others_saw_shows_the_limit() {
+    let refused = |model: &mut ModelStats, now: f64| {
+        let id = model.admit(at(now), 400, true);
+        model.fail(at(now), &id, OutcomeClass::Fault(Fault::RateLimited));
+    };
+    let served = |model: &mut ModelStats, from: u32, to: u32| {
+        for second in from..to {
+            stream(model, f64::from(second), 0.2);
+            estimate(model, f64::from(second) + 0.9);
+        }
+    };
+    let (mut one, mut other) = (ModelStats::default(), ModelStats::default());
+    refused(&mut other, 0.0);
+    let old = other.export(at(1.0));
+    one.fleet(at(1.0), &old, Duration::ZERO);
+    served(&mut one, 2, 700);
+    let free = estimate(&mut one, 700.0).capacity.unwrap();
+    // The same told again is no news, nor is what has aged on the way.
+    one.fleet(at(700.0), &other.export(at(698.0)), Duration::from_secs(2));
+    served(&mut one, 700, 711);
+    let unmoved = estimate(&mut one, 711.0).capacity.unwrap();
+    assert!(unmoved >= free, "{unmoved} {free}");
+    refused(&mut other, 709.0);
+    one.fleet(at(711.0), &other.export(at(710.0)), Duration::from_secs(1));
+    served(&mut one, 711, 722);
+    let limited = estimate(&mut one, 722.0).capacity.unwrap();
+    assert!(limited < unmoved, "{limited} {unmoved}");
+}
+
+#[test]
 fn nonsense_from_the_fleet_is_made_sense_of() {
     let mut sums = Sums::default();
     for part in Part::ALL {

@@ -26,7 +26,7 @@ pub(crate) struct ModelCell {
 #[derive(Debug, Default)]
 struct ModelState {
     stats: ModelStats,
-    /// Tokens of prompts and answers over the last 60 s.
+    /// Tokens of prompts and answers over the last 60 s, of this router.
     tokens: Window,
 }
 
@@ -36,9 +36,11 @@ impl ModelCell {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Tokens that were used in the last 60 s.
+    /// Tokens that the fleet used in the last 60 s: what this router counted, and what is known of
+    /// all others.
     pub(crate) fn recent_tokens(&self, now: Nanos) -> f64 {
-        self.state.lock().tokens.sum(now)
+        let state = self.state.lock();
+        state.tokens.sum(now) + state.stats.used_by_others(now)
     }
 
     /// A request is sent. It is under way until [`Self::ends`].
@@ -64,6 +66,7 @@ impl ModelCell {
         }
         if tokens > 0 {
             state.tokens.add(now, tokens);
+            state.stats.used(now, tokens);
         }
         self.pending.store(state.stats.pending(), Ordering::Relaxed);
     }

@@ -22,6 +22,9 @@ const RATE_LIMITED: f64 = 0.3;
 const ANSWER_FIRST_TOKEN: f64 = 0.5;
 /// What is left of a sample after about two minutes of the fast time scale.
 const NOTHING: f64 = 1e-6;
+/// By so much a fast sum grows, at least, when the routers that are summed up saw one more; less is
+/// the difference of two ways of rounding, or of an age.
+const NEWS: f64 = 0.1;
 /// No time is shorter than this, in seconds.
 const SHORTEST: f64 = 1e-5;
 /// Answers that are shorter tell no pace.
@@ -164,6 +167,7 @@ impl ModelStats {
         self.local.observe(Part::Attempts, 1.0);
         self.local.observe(Part::Failures, failure);
         if class == OutcomeClass::Fault(Fault::RateLimited) {
+            self.local.observe(Part::RateLimited, 1.0);
             self.capacity.refused(now);
         }
         if class == OutcomeClass::Fault(Fault::Timeout) {
@@ -189,12 +193,32 @@ impl ModelStats {
         self.advance(now);
     }
 
+    /// A request used so many tokens, of its prompt and its answer together.
+    pub fn used(&mut self, now: Nanos, tokens: u64) {
+        self.advance(now);
+        #[expect(clippy::cast_precision_loss, reason = "clamped first")]
+        self.local.observe(Part::UsedTokens, tokens.min(1 << 40) as f64);
+    }
+
+    /// Tokens a minute that all other routers use, as far as the fleet told.
+    pub fn used_by_others(&self, now: Nanos) -> f64 {
+        let sum = self.others.get(TimeScale::Slow, Part::UsedTokens);
+        let left = TimeScale::Slow.left_after(now.since(self.others_at));
+        TimeScale::Slow.per_second(sum * left) * 60.0
+    }
+
     /// The fleet's view came: the sums of all other routers, which were `age` old.
     pub fn fleet(&mut self, now: Nanos, sums: &Sums, age: Duration) {
+        let mut before = self.others;
+        before.decay(now.since(self.others_at));
         self.others = sums.sane();
         self.unseen_by_others = Self::unseen(&self.others);
         self.others.decay(age);
         self.others_at = now;
+        let refusals = |of: &Sums| of.get(TimeScale::Fast, Part::RateLimited);
+        if refusals(&self.others) > refusals(&before) + NEWS {
+            self.capacity.refused(now);
+        }
     }
 
     /// Whether sums hold nothing of late.

@@ -63,6 +63,10 @@ closed! {
         AnswerTokens,
         /// The seconds that these took, from start to end.
         AnswerSeconds,
+        /// Tokens of prompts and answers, whatever became of the request.
+        UsedTokens,
+        /// Attempts that were refused for their rate.
+        RateLimited,
     }
 }
 
@@ -143,7 +147,9 @@ impl Sums {
                 let value = match part {
                     Part::FirstTokenLog => log(of[*part as usize], weight(Part::FirstTokenWeight)),
                     Part::TokenLog => log(of[*part as usize], weight(Part::TokenWeight)),
-                    Part::Failures | Part::Successes => weight(*part).min(weight(Part::Attempts)),
+                    Part::Failures | Part::Successes | Part::RateLimited => {
+                        weight(*part).min(weight(Part::Attempts))
+                    }
                     _ => weight(*part),
                 };
                 sane.set(*scale, *part, value);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use api::rules::{self, Kind, Rule};
-use routing::StrategyKind;
+use routing::{AuthKind, ProviderKind, StrategyKind};
 use serde_json::{Value, json};
 
 /// A document, or a stored one and what is to replace it.
@@ -44,9 +44,9 @@ pub(crate) fn read() -> Vec<Documents> {
         }
     }
     let documents = rules::all().into_iter().map(|rule| {
-        let Some((kind, valid, invalid)) =
-            found.remove(&rule.id).or_else(|| of_strategy(&rule, &bases[rule.kind.name()]))
-        else {
+        let base = &bases[rule.kind.name()];
+        let of_table = || of_strategy(&rule, base).or_else(|| of_auth(&rule, base));
+        let Some((kind, valid, invalid)) = found.remove(&rule.id).or_else(of_table) else {
             panic!("tests/corpus/cel has no documents for the rule {}", rule.id);
         };
         assert_eq!(kind, rule.kind, "{} stands in the other kind's file", rule.id);
@@ -67,6 +67,30 @@ fn of_strategy(rule: &Rule, base: &Value) -> Option<(Kind, Vec<Case>, Vec<Case>)
     };
     let (valid, invalid): (Vec<_>, Vec<_>) =
         StrategyKind::ALL.iter().copied().map(of).partition(|(own, _)| *own);
+    let cases = |list: Vec<(bool, Case)>| list.into_iter().map(|(_, case)| case).collect();
+    Some((rule.kind, cases(valid), cases(invalid)))
+}
+
+/// The documents of a rule that says how a provider is authenticated: they follow from the catalog
+/// as the rule does.
+fn of_auth(rule: &Rule, base: &Value) -> Option<(Kind, Vec<Case>, Vec<Case>)> {
+    let name = rule.id.strip_prefix("auth-of-")?;
+    let provider = ProviderKind::ALL.iter().find(|kind| kind.name() == name)?;
+    let of = |kind: AuthKind| {
+        let secret = match kind {
+            AuthKind::None => Value::Null,
+            _ => json!({"name": "key", "key": "api-key"}),
+        };
+        let header = match kind {
+            AuthKind::Header => json!({"name": "x-key"}),
+            _ => Value::Null,
+        };
+        let auth = json!({"type": kind.name(), "secretRef": secret, "header": header});
+        let patch = json!({"spec": {"provider": provider.name(), "auth": auth}});
+        (provider.auth_kinds().contains(&kind), case(base, &patch))
+    };
+    let (valid, invalid): (Vec<_>, Vec<_>) =
+        AuthKind::ALL.iter().copied().map(of).partition(|(fits, _)| *fits);
     let cases = |list: Vec<(bool, Case)>| list.into_iter().map(|(_, case)| case).collect();
     Some((rule.kind, cases(valid), cases(invalid)))
 }

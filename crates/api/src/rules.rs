@@ -2,7 +2,7 @@
 //! run them, the reference lists them. What one object can decide is a rule here; what needs other
 //! objects is a condition.
 
-use routing::{Endpoint, ProviderKind};
+use routing::{AuthKind, Endpoint, ProviderKind};
 
 use crate::strategy;
 
@@ -97,11 +97,14 @@ fn provider_target() -> Vec<Rule> {
     let relaxed = |r: Rule| Rule { relaxed_in_dev: true, ..r };
     let fixed: Vec<_> = ProviderKind::ALL.iter().filter(|p| p.default_url().is_some()).collect();
     let fixed = fixed.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
+    let own_header: Vec<_> =
+        ProviderKind::ALL.iter().filter(|p| p.key_header().is_some()).collect();
+    let own_header = own_header.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
     let connection = spellings(CONNECTION_HEADERS);
     let generations: Vec<_> = Endpoint::ALL.iter().map(|e| format!("'/{}'", e.path())).collect();
     let generations = generations.join(", ");
     let headers = [spellings(CREDENTIAL_HEADERS), connection.clone()].join(", ");
-    vec![
+    let mut rules = vec![
         rule(
             "endpoint-required",
             SPEC,
@@ -171,8 +174,16 @@ fn provider_target() -> Vec<Rule> {
         rule(
             "auth-header",
             AUTH,
-            "(self.type == 'Header') == has(self.header)",
-            "header is required with type: Header, and only with it",
+            "!has(self.header) || self.type == 'Header'",
+            "header belongs to type: Header, and means nothing with another",
+        ),
+        rule(
+            "auth-header-required",
+            SPEC,
+            &format!(
+                "self.auth.type != 'Header' || has(self.auth.header) || self.provider in [{own_header}]"
+            ),
+            "auth.header is required with type: Header: name the header in which this provider wants its key",
         ),
         rule(
             "auth-header-name",
@@ -222,7 +233,22 @@ fn provider_target() -> Vec<Rule> {
             "(self.from == 'Selector') == has(self.selector)",
             "selector is required with from: Selector, and only with it",
         ),
-    ]
+    ];
+    for provider in ProviderKind::ALL {
+        let fits = provider.auth_kinds();
+        if AuthKind::ALL.iter().all(|kind| fits.contains(kind)) {
+            continue;
+        }
+        let quoted = fits.iter().map(|kind| format!("'{kind}'")).collect::<Vec<_>>().join(", ");
+        let named = fits.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+        rules.push(rule(
+            &format!("auth-of-{provider}"),
+            SPEC,
+            &format!("self.provider != '{provider}' || self.auth.type in [{quoted}]"),
+            &format!("{provider} does not take this auth.type: choose one of {named}"),
+        ));
+    }
+    rules
 }
 
 fn model_alias() -> Vec<Rule> {

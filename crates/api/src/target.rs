@@ -42,7 +42,7 @@ const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";
 pub struct ProviderTargetSpec {
     /// The kind of API behind it.
     pub provider: ProviderKind,
-    /// Where it is. Optional for OpenAI, whose address is fixed.
+    /// Where it is. Optional for OpenAI, Anthropic and Gemini, whose address is fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// How requests are authenticated.
@@ -131,12 +131,14 @@ pub struct Tls {
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
     /// Bearer: `Authorization: Bearer KEY`. Header: the key in a header of its own. None: no key.
+    /// Anthropic takes Header and Bearer, Gemini Header.
     #[serde(rename = "type")]
     pub kind: AuthKind,
     /// The key of a Secret in the namespace of this object that holds the credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<KeyRef>,
-    /// The header of `type: Header`.
+    /// The header of `type: Header`. Default: x-api-key for Anthropic, x-goog-api-key for Gemini;
+    /// required for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<AuthHeader>,
 }
@@ -161,6 +163,12 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub upstream_name: Option<String>,
+    /// The model that it is, where its name hides that, such as gpt-4o or claude-sonnet-4-5: what it
+    /// takes follows from it. Default: told from `name`, then `upstreamName`, else the newest of the
+    /// provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub family: Option<String>,
     /// Tokens that fit, prompt and answer together. Default: not known, which counts as large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -169,8 +177,9 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_output_tokens: Option<i64>,
-    /// What it can do. Default: Chat, Completions, Embeddings, Streaming and Tools; Vision, Audio,
-    /// Documents, JsonSchema and Reasoning must be named.
+    /// What it can do. Default: every endpoint of the provider (Chat, and where it has them
+    /// Completions and Embeddings), Streaming and Tools; Vision, Audio, Documents, JsonSchema and
+    /// Reasoning must be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub capabilities: Option<Vec<Capability>>,

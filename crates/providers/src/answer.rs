@@ -30,9 +30,7 @@ pub fn judge_answer(
     status: StatusCode,
     body: &[u8],
 ) -> Result<Answer, Failure> {
-    let result = match provider {
-        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => read(provider, endpoint, body),
-    };
+    let result = read(provider, endpoint, body);
     result.map_err(|failure| Failure { status: Some(status), ..failure })
 }
 

@@ -89,9 +89,11 @@ fn build(
     waits: Option<Duration>,
 ) -> Failure {
     build_by(status, sign, waits, |stated, sign, waits| match provider {
-        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => {
-            openai::class_of(provider, stated, sign, waits)
-        }
+        // What speaks another dialect is judged by that; here are its answers in OpenAI's.
+        ProviderKind::OpenAI
+        | ProviderKind::OpenAICompatible
+        | ProviderKind::Anthropic
+        | ProviderKind::Gemini => openai::class_of(provider, stated, sign, waits),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Provider dialects, sans-IO: bytes in, bytes and judgements out; no socket, no clock, no runtime.
 //!
 //! The way of a request: [`RequestBody::read`] finds what routing needs and what an edit rewrites,
-//! [`rewrite`] makes the body for one candidate, [`target`] its address and authentication. The way
+//! [`rewrite`] makes the body for one candidate, [`address`] and [`target`] its place and authentication. The way
 //! of an answer: [`classify`] for a status of failure, [`judge_answer`] for JSON under a status of
 //! success, [`Stream`] for events; then, to the caller, [`errors`].
 //!
@@ -21,6 +21,7 @@
 //! Every dialect is one file, and is chosen by an exhaustive match over
 //! [`ProviderKind`](routing::ProviderKind): a new kind does not compile until it has one.
 
+pub mod address;
 mod amount;
 mod answer;
 mod body;

@@ -1,7 +1,7 @@
-//! Where a request goes and how it is authenticated.
+//! How a request is authenticated.
 
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
-use routing::{AuthKind, Endpoint, ProviderKind};
+use routing::AuthKind;
 
 /// Why a credential cannot be sent. It names no part of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,15 +18,6 @@ pub enum AuthError {
     /// The header's name is missing, or is none.
     #[error("auth.header.name is not the name of a header")]
     HeaderName,
-}
-
-/// The URL of an endpoint: the base, exactly one slash, the endpoint's path, nothing else.
-pub fn url(provider: ProviderKind, base: &str, endpoint: Endpoint) -> String {
-    match provider {
-        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => {
-            format!("{}/{}", base.trim_end_matches('/'), endpoint.path())
-        }
-    }
 }
 
 /// The header that authenticates a request. One newline at the end of the key is cut, as files and
@@ -69,17 +60,6 @@ fn check(key: &[u8]) -> Result<(), AuthError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exactly_one_slash() {
-        let chat = Endpoint::ChatCompletions;
-        for base in ["http://a/v1", "http://a/v1/", "http://a/v1//"] {
-            let url = url(ProviderKind::OpenAICompatible, base, chat);
-            assert_eq!(url, "http://a/v1/chat/completions");
-        }
-        let bare = url(ProviderKind::OpenAI, "http://a", Endpoint::Embeddings);
-        assert_eq!(bare, "http://a/embeddings");
-    }
 
     #[test]
     fn keys_become_headers_that_no_log_shows() {

@@ -9,10 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use providers::{
-    End, Failure, Judgement, Rewritten, Stream, classify, collect, errors::CallerError,
-    is_event_stream, judge_answer, requests_per_minute, rewrite, scrub::scrub,
+    End, Failure, Judgement, Rewritten, Stream,
+    address::{Call, Operation},
+    classify, collect,
+    dialect::Dialect,
+    errors::CallerError,
+    is_event_stream, judge_answer, requests_per_minute, rewrite,
+    scrub::scrub,
 };
 use routing::{OutcomeClass, outcome::Fault};
 use tokio::time::{Instant, timeout_at};
@@ -164,8 +169,18 @@ impl Attempt<'_> {
     /// Sends the request; a connection that had gone stale is replaced, once.
     async fn send(&self, body: Segments) -> Result<http::Response<PooledBody>, Failed> {
         let mut reuse = Reuse::Allowed;
+        let call = Call {
+            dialect: Dialect::OpenAiChat,
+            operation: Operation::Same(self.asked.endpoint),
+            stream: self.asked.read.stream,
+        };
+        let Some(uri) = self.target.uri(self.model, call) else {
+            let what = self.asked.endpoint.path();
+            let message = format!("{}: its provider has no /v1/{what}", self.label());
+            return Err(Failed::ours(Fault::Unsupported, message));
+        };
         loop {
-            let request = self.request(body.clone());
+            let request = self.request(&uri, body.clone());
             match self.target.pool.send(request, reuse, CONNECT).await {
                 Ok(sent) => return Ok(sent.response),
                 Err(error) if error.is_stale() && reuse == Reuse::Allowed => reuse = Reuse::Fresh,
@@ -181,10 +196,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn request(&self, body: Segments) -> Request<Segments> {
+    fn request(&self, uri: &Uri, body: Segments) -> Request<Segments> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.target.models[self.model].uri(self.asked.endpoint).clone();
+        *request.uri_mut() = uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.target.headers);
         headers.insert(

@@ -33,6 +33,10 @@ closed! {
     pub enum ProviderKind {
         /// OpenAI's own API.
         OpenAI,
+        /// Anthropic's messages: Claude.
+        Anthropic,
+        /// Google's Gemini API, with an API key.
+        Gemini,
         /// Any server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp, Groq, Together, Mistral, DeepSeek, xAI, OpenRouter.
         OpenAICompatible,
     }
@@ -43,8 +47,44 @@ impl ProviderKind {
     pub fn default_url(self) -> Option<&'static str> {
         match self {
             Self::OpenAI => Some("https://api.openai.com/v1"),
+            Self::Anthropic => Some("https://api.anthropic.com/v1"),
+            Self::Gemini => Some("https://generativelanguage.googleapis.com/v1beta"),
             Self::OpenAICompatible => None,
         }
+    }
+
+    /// How requests to it may be authenticated, the usual way first.
+    pub fn auth_kinds(self) -> &'static [AuthKind] {
+        match self {
+            Self::OpenAI | Self::OpenAICompatible => {
+                &[AuthKind::Bearer, AuthKind::Header, AuthKind::None]
+            }
+            Self::Anthropic => &[AuthKind::Header, AuthKind::Bearer, AuthKind::None],
+            // A key as a bearer token is refused there.
+            Self::Gemini => &[AuthKind::Header, AuthKind::None],
+        }
+    }
+
+    /// The header, in lower case, in which it wants its key; `None`: none of its own, so that
+    /// `auth.header` is required with [`AuthKind::Header`].
+    pub fn key_header(self) -> Option<&'static str> {
+        match self {
+            Self::OpenAI | Self::OpenAICompatible => None,
+            Self::Anthropic => Some("x-api-key"),
+            Self::Gemini => Some("x-goog-api-key"),
+        }
+    }
+
+    /// What a model has that states nothing: every endpoint of the dialect, Streaming and Tools.
+    pub fn unstated_capabilities(self) -> CapabilitySet {
+        let endpoints: &[Capability] = match self {
+            Self::OpenAI | Self::OpenAICompatible => {
+                &[Capability::Chat, Capability::Completions, Capability::Embeddings]
+            }
+            Self::Anthropic => &[Capability::Chat],
+            Self::Gemini => &[Capability::Chat, Capability::Embeddings],
+        };
+        [Capability::Streaming, Capability::Tools].iter().chain(endpoints).copied().collect()
     }
 }
 
@@ -53,7 +93,7 @@ closed! {
     pub enum AuthKind {
         /// `Authorization: Bearer <key>`.
         Bearer,
-        /// The key in a header of its own, named by `header.name`.
+        /// The key in a header of its own: the provider's, or `header.name`.
         Header,
         /// No credential.
         None,
@@ -91,19 +131,6 @@ closed! {
 pub struct CapabilitySet(u32);
 
 impl CapabilitySet {
-    /// What a model has that states nothing: every endpoint of the dialect, Streaming and Tools.
-    pub fn unstated() -> Self {
-        [
-            Capability::Chat,
-            Capability::Completions,
-            Capability::Embeddings,
-            Capability::Streaming,
-            Capability::Tools,
-        ]
-        .into_iter()
-        .collect()
-    }
-
     /// This set and `capability`.
     #[must_use]
     pub fn with(self, capability: Capability) -> Self {

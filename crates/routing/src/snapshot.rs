@@ -388,6 +388,9 @@ pub struct CompiledModel {
     pub name: String,
     /// What the provider calls it.
     pub upstream_name: String,
+    /// The family of models that it belongs to, where its names hide that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
     /// Tokens of prompt and answer together; `None`: not stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u64>,

@@ -36,9 +36,10 @@ fn target(price: Option<Price>) -> CompiledTarget {
         models: vec![CompiledModel {
             name: "m".into(),
             upstream_name: "m".into(),
+            family: None,
             context_window: None,
             max_output_tokens: None,
-            capabilities: CapabilitySet::unstated(),
+            capabilities: ProviderKind::OpenAICompatible.unstated_capabilities(),
             price,
         }],
         ejection: CompiledEjection::default(),
@@ -146,7 +147,8 @@ fn the_first_reason_is_told_in_the_pipelines_order() {
     facts.needs = CapabilitySet::default();
     let required = FilterReason::Guardrail(Capability::Vision);
     assert_eq!(told(&target, &facts, true), Some(required));
-    target.models[0].capabilities = CapabilitySet::unstated().with(Capability::Vision);
+    target.models[0].capabilities =
+        ProviderKind::OpenAICompatible.unstated_capabilities().with(Capability::Vision);
     assert_eq!(told(&target, &facts, true), Some(FilterReason::PriceUnknown));
     target.models[0].price = Some(Price::default());
     assert_eq!(told(&target, &facts, true), Some(FilterReason::NotAsked));

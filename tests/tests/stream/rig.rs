@@ -110,6 +110,7 @@ impl World {
             models: vec![CompiledModel {
                 name: "m".to_owned(),
                 upstream_name: "m".to_owned(),
+                family: None,
                 context_window: None,
                 max_output_tokens: None,
                 capabilities: [Capability::Chat].into_iter().collect(),

@@ -1,7 +1,7 @@
 //! How a target is authenticated, and the Secret's value that it takes.
 
 use api::{
-    Reason,
+    ProviderTargetSpec, Reason,
     rules::{CONNECTION_HEADERS, CREDENTIAL_HEADERS},
     target::Auth,
 };
@@ -15,7 +15,16 @@ use crate::{
 };
 
 /// Checks what one object can decide.
-pub(super) fn check(auth: &Auth, problems: &mut Problems) -> CompiledAuth {
+pub(super) fn check(spec: &ProviderTargetSpec, problems: &mut Problems) -> CompiledAuth {
+    let (provider, auth) = (spec.provider, &spec.auth);
+    let fits = provider.auth_kinds();
+    if !fits.contains(&auth.kind) {
+        let named = fits.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+        problems.add(
+            "spec.auth.type",
+            format_args!("is {}, and {provider} takes one of {named}", auth.kind),
+        );
+    }
     let needs_key = auth.kind != AuthKind::None;
     problems.check(
         needs_key == auth.secret_ref.is_some(),
@@ -30,12 +39,17 @@ pub(super) fn check(auth: &Auth, problems: &mut Problems) -> CompiledAuth {
         problems.name(&secret.name, 253, "spec.auth.secretRef.name");
         problems.name(&secret.key, 253, "spec.auth.secretRef.key");
     }
-    problems.check(
-        (auth.kind == AuthKind::Header) == auth.header.is_some(),
-        "spec.auth.header",
-        "goes with `type: Header`, and only with it",
-    );
-    let header = auth.header.as_ref().map(|header| header.name.to_ascii_lowercase());
+    let mut header = auth.header.as_ref().map(|header| header.name.to_ascii_lowercase());
+    if auth.kind == AuthKind::Header {
+        header = header.or_else(|| provider.key_header().map(str::to_owned));
+        problems.check(
+            header.is_some(),
+            "spec.auth.header",
+            "is missing: name the header in which this provider wants its key",
+        );
+    } else {
+        problems.check(header.is_none(), "spec.auth.header", "goes with `type: Header` alone");
+    }
     if let Some(name) = &header {
         let fine =
             is_token(name) && name.len() <= 128 && !CONNECTION_HEADERS.contains(&name.as_str());

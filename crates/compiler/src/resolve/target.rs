@@ -91,7 +91,7 @@ impl<'a> ResolvedTarget<'a> {
         export::check(spec.export.as_ref(), &mut problems);
         let place = endpoint::check(&world.settings, id, spec, &mut problems);
         let headers = headers(spec, &mut problems);
-        let auth = auth::check(&spec.auth, &mut problems);
+        let auth = auth::check(spec, &mut problems);
         let models = models(spec, &mut problems);
         let ejection = ejection(spec, &mut problems);
         let quotas = quota::quotas(spec, &mut problems);
@@ -164,6 +164,9 @@ fn models(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<CompiledMod
         if let Some(name) = &model.upstream_name {
             problems.name(name, 512, at("upstreamName"));
         }
+        if let Some(family) = &model.family {
+            problems.name(family, 253, at("family"));
+        }
         let mut tokens = |value: Option<i64>, field| {
             let value = value?;
             let tokens = u64::try_from(value).ok().filter(|tokens| *tokens > 0);
@@ -184,11 +187,12 @@ fn models(spec: &ProviderTargetSpec, problems: &mut Problems) -> Vec<CompiledMod
         out.push(CompiledModel {
             name: model.name.clone(),
             upstream_name: model.upstream_name.clone().unwrap_or_else(|| model.name.clone()),
+            family: model.family.clone(),
             context_window,
             max_output_tokens,
             capabilities: match &model.capabilities {
                 Some(named) => named.iter().copied().collect(),
-                None => routing::CapabilitySet::unstated(),
+                None => spec.provider.unstated_capabilities(),
             },
             price: model
                 .price

@@ -8,8 +8,10 @@ use std::sync::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use providers::{
-    Rewrite, json_string,
-    target::{auth_header, url},
+    Rewrite,
+    address::{Call, Operation, address, dialect},
+    json_string,
+    target::auth_header,
 };
 use routing::{
     AuthKind, Digest, Endpoint, Nanos,
@@ -41,6 +43,9 @@ pub(crate) struct LiveTarget {
     pub(crate) pool: Arc<EndpointPool>,
     /// Its models, in the order of the compiled target.
     pub(crate) models: Vec<LiveModel>,
+    /// The path of each endpoint that is passed through, in the order of [`Endpoint::ALL`], where
+    /// that names no model.
+    uris: Vec<Option<Uri>>,
     /// Ejection by Connect, Auth and OutOfCredit.
     pub(crate) cell: Arc<Cell>,
     /// Its quotas and `maxInFlight`, where it states any.
@@ -63,8 +68,6 @@ pub(crate) struct LiveModel {
     pub(crate) label: Arc<str>,
     /// What of a body is rewritten for it.
     pub(crate) rewrite: Rewrite,
-    /// The path of each endpoint, in the order of [`Endpoint::ALL`].
-    uris: Vec<Uri>,
     /// Ejection by what concerns the model alone.
     pub(crate) cell: Arc<Cell>,
     /// What is counted of it, whatever alias uses it.
@@ -119,19 +122,17 @@ impl LiveTarget {
             .models
             .iter()
             .map(|model| LiveModel::new(compiled, model, metrics, previous))
-            .collect::<Result<_, _>>()?;
-        let probe = match &compiled.probe {
-            Some(probe) => {
-                let url = format!("{}/{}", compiled.endpoint.url, probe.path);
-                let path = path(&url).map_err(|source| BadEndpoint {
-                    id: compiled.id.clone(),
-                    url: url.clone(),
-                    source,
-                })?;
-                Some(path)
-            }
-            None => None,
+            .collect();
+        let base = &compiled.endpoint.url;
+        let bad = |url: &str, source| BadEndpoint {
+            id: compiled.id.clone(),
+            url: url.to_owned(),
+            source,
         };
+        path(base).map_err(|source| bad(base, source))?;
+        let uris = passed_through(compiled).map_err(|source| bad(base, source))?;
+        let probe = compiled.probe.as_ref().map(|probe| format!("{base}/{}", probe.path));
+        let probe = probe.map(|url| path(&url).map_err(|source| bad(&url, source))).transpose()?;
         let target = Self {
             digest,
             limits: limits::of_target(compiled, previous.and_then(|p| p.limits.as_ref()), seed()),
@@ -139,6 +140,7 @@ impl LiveTarget {
             headers,
             pool,
             models,
+            uris,
             cell: previous.map(|p| Arc::clone(&p.cell)).unwrap_or_default(),
             // What refused it may be mended or replaced by any edit of the target.
             ask_usage: AtomicBool::new(true),
@@ -208,6 +210,18 @@ impl LiveTarget {
         self.models[model].cell.step(&self.compiled.ejection, now, Event::Neutral);
     }
 
+    /// The path of a call to one of its models; `None`: this provider has no such thing.
+    pub(crate) fn uri(&self, model: usize, call: Call) -> Option<Uri> {
+        if let Operation::Same(endpoint) = call.operation
+            && let Some(uri) = &self.uris[endpoint as usize]
+        {
+            return Some(uri.clone());
+        }
+        let found = address(&self.compiled, &self.compiled.models[model], call)?;
+        // The base was found to be one when the target was assembled, and the path is encoded.
+        path(&found.url(&self.compiled.endpoint.url)).ok()
+    }
+
     /// The cell that a fault of this scope ejects.
     pub(crate) fn cell_of(&self, scope: Scope, model: usize) -> &Cell {
         match scope {
@@ -229,18 +243,12 @@ impl LiveModel {
         model: &CompiledModel,
         metrics: &Metrics,
         previous: Option<&LiveTarget>,
-    ) -> Result<Self, BadEndpoint> {
+    ) -> Self {
         let label = format!("{}/{}", target.id, model.name);
-        let base = &target.endpoint.url;
-        let uris = Endpoint::ALL
-            .iter()
-            .map(|endpoint| path(&url(target.provider, base, *endpoint)))
-            .collect::<Result<_, _>>()
-            .map_err(|source| BadEndpoint { id: target.id.clone(), url: base.clone(), source })?;
         let before = previous.and_then(|p| Some(&p.models[p.compiled.model(&model.name)?.0]));
         let cell = before.map(|b| Arc::clone(&b.cell)).unwrap_or_default();
         let stats = before.map(|b| Arc::clone(&b.stats)).unwrap_or_default();
-        Ok(Self {
+        Self {
             header: header_value(&label),
             metrics: metrics.target(&label),
             label: Arc::from(label),
@@ -249,16 +257,22 @@ impl LiveModel {
                 max_output_tokens: model.max_output_tokens,
                 ask_usage: true,
             },
-            uris,
             cell,
             stats,
-        })
+        }
     }
+}
 
-    /// The path of this endpoint.
-    pub(crate) fn uri(&self, endpoint: Endpoint) -> &Uri {
-        &self.uris[endpoint as usize]
-    }
+/// The path of each endpoint that is passed through; `None`: this provider has none such.
+fn passed_through(target: &CompiledTarget) -> Result<Vec<Option<Uri>>, http::uri::InvalidUri> {
+    let Some(model) = target.models.first() else { return Ok(vec![None; Endpoint::ALL.len()]) };
+    let (dialect, _) = dialect(target.provider, model);
+    let one = |endpoint: &Endpoint| {
+        let call = Call { dialect, operation: Operation::Same(*endpoint), stream: false };
+        let found = address(target, model, call);
+        found.map(|found| path(&found.url(&target.endpoint.url))).transpose()
+    };
+    Endpoint::ALL.iter().map(one).collect()
 }
 
 /// The path of a URL, as a request's target.

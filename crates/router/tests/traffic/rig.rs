@@ -13,8 +13,8 @@ use router::{
     upstream::{Pools, UpstreamConfig},
 };
 use routing::{
-    AuthKind, CandidateIx, CapabilitySet, Digest, ObjectId, ProviderKind, RoutingSnapshot,
-    StrategyKind, StrategySpec,
+    AuthKind, CandidateIx, Digest, ObjectId, ProviderKind, RoutingSnapshot, StrategyKind,
+    StrategySpec,
     outcome::Fault,
     snapshot::{
         CompiledAffinity, CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEjection,
@@ -112,9 +112,10 @@ pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
         models: vec![CompiledModel {
             name: "m".to_owned(),
             upstream_name: format!("up-{name}"),
+            family: None,
             context_window: None,
             max_output_tokens: None,
-            capabilities: CapabilitySet::unstated(),
+            capabilities: ProviderKind::OpenAICompatible.unstated_capabilities(),
             price: None,
         }],
         ejection: CompiledEjection::default(),

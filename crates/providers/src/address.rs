@@ -1,0 +1,150 @@
+//! Where a provider is asked: the path below a target's base URL and the headers that its dialect
+//! fixes, for what is asked of which model.
+
+use routing::{
+    Endpoint, ProviderKind,
+    snapshot::{CompiledModel, CompiledTarget},
+};
+
+use crate::{
+    dialect::{Dialect, Host},
+    family::Family,
+};
+
+/// The version of Anthropic's protocol that is spoken where a caller named none: under it each
+/// model's own rules hold.
+const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
+
+/// What is asked of a provider, in a dialect of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// What is asked.
+    pub operation: Operation,
+    /// Whether the answer is asked as a stream.
+    pub stream: bool,
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// An answer of the model: chat completions, responses, messages, generateContent, Converse.
+    Generate,
+    /// Vectors of texts.
+    Embed,
+    /// How many tokens a prompt has.
+    CountTokens,
+    /// An endpoint of OpenAI's protocol, passed through.
+    Same(Endpoint),
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// What follows the base URL and one slash; percent-encoded, with the query.
+    pub path: String,
+    /// Headers beside the credential and the content type. Those of a caller go before them where
+    /// the body is passed through.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+impl Address {
+    /// The URL: the base, exactly one slash, the path.
+    pub fn url(&self, base: &str) -> String {
+        format!("{}/{}", base.trim_end_matches('/'), self.path)
+    }
+}
+
+/// The dialect in which a provider is asked for answers of this model, and where it is spoken.
+pub fn dialect(provider: ProviderKind, _model: &CompiledModel) -> (Dialect, Host) {
+    match provider {
+        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => (Dialect::OpenAiChat, Host::Own),
+        ProviderKind::Anthropic => (Dialect::Anthropic, Host::Own),
+        ProviderKind::Gemini => (Dialect::Gemini, Host::Own),
+    }
+}
+
+/// The family of a model: as it is stated, else told by its names, that of the lineups first.
+/// `None`: nothing tells, and the newest of the dialect is taken.
+pub fn family(model: &CompiledModel) -> Option<Family> {
+    model
+        .family
+        .as_deref()
+        .and_then(Family::of)
+        .or_else(|| Family::of(&model.name))
+        .or_else(|| Family::of(&model.upstream_name))
+}
+
+/// Where this is asked of a model; `None`: this provider has no such thing.
+pub fn address(target: &CompiledTarget, model: &CompiledModel, call: Call) -> Option<Address> {
+    match target.provider {
+        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => {
+            openai(call).map(|path| Address { path: path.to_owned(), headers: &[] })
+        }
+        ProviderKind::Anthropic => anthropic(call)
+            .map(|path| Address { path: path.to_owned(), headers: &[ANTHROPIC_VERSION] }),
+        ProviderKind::Gemini => {
+            gemini(call, &model.upstream_name).map(|path| Address { path, headers: &[] })
+        }
+    }
+}
+
+/// The path of an endpoint of OpenAI's protocol.
+fn openai(call: Call) -> Option<&'static str> {
+    match (call.dialect, call.operation) {
+        (Dialect::OpenAiChat, Operation::Generate) => Some(Endpoint::ChatCompletions.path()),
+        (Dialect::OpenAiResponses, Operation::Generate) => Some("responses"),
+        (_, Operation::Embed) => Some(Endpoint::Embeddings.path()),
+        (_, Operation::CountTokens) => Some("responses/input_tokens"),
+        (_, Operation::Same(endpoint)) => Some(endpoint.path()),
+        (Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock, Operation::Generate) => None,
+    }
+}
+
+fn anthropic(call: Call) -> Option<&'static str> {
+    match call.operation {
+        Operation::Generate => Some("messages"),
+        Operation::CountTokens => Some("messages/count_tokens"),
+        Operation::Embed | Operation::Same(_) => None,
+    }
+}
+
+fn gemini(call: Call, model: &str) -> Option<String> {
+    let (method, query) = match (call.operation, call.stream) {
+        (Operation::Generate, false) => ("generateContent", ""),
+        (Operation::Generate, true) => ("streamGenerateContent", "?alt=sse"),
+        (Operation::Embed, _) => ("batchEmbedContents", ""),
+        (Operation::CountTokens, _) => ("countTokens", ""),
+        (Operation::Same(_), _) => return None,
+    };
+    // A tuned model is named with its collection.
+    let (collection, name) = match model.split_once('/') {
+        Some(("tunedModels", name)) => ("tunedModels", name),
+        Some(("models", name)) => ("models", name),
+        _ => ("models", model),
+    };
+    Some(format!("{collection}/{}:{method}{query}", segment(name)))
+}
+
+/// A text as one segment of a path (RFC 3986, the unreserved characters alone as they are), so that
+/// no model's name leads elsewhere.
+pub(crate) fn segment(text: &str) -> String {
+    // These two are segments of a meaning of their own, and no model.
+    if matches!(text, "." | "..") {
+        return text.replace('.', "%2E");
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "address_tests.rs"]
+mod tests;

@@ -97,14 +97,15 @@ fn openai(call: Call) -> Option<&'static str> {
         (Dialect::OpenAiResponses, Operation::Generate) => Some("responses"),
         (_, Operation::Embed) => Some(Endpoint::Embeddings.path()),
         (_, Operation::CountTokens) => Some("responses/input_tokens"),
+        (Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock, Operation::Generate)
+        | (_, Operation::Same(Endpoint::Messages)) => None,
         (_, Operation::Same(endpoint)) => Some(endpoint.path()),
-        (Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock, Operation::Generate) => None,
     }
 }
 
 fn anthropic(call: Call) -> Option<&'static str> {
     match call.operation {
-        Operation::Generate => Some("messages"),
+        Operation::Generate | Operation::Same(Endpoint::Messages) => Some("messages"),
         Operation::CountTokens => Some("messages/count_tokens"),
         Operation::Embed | Operation::Same(_) => None,
     }

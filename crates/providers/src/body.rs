@@ -2,12 +2,14 @@
 //! the facts of the request. Nothing is copied out of it but the model's name when that is asked
 //! for; every byte that no edit names reaches the provider as it came.
 
+mod parts;
+
 use std::borrow::Cow;
 
 use routing::{Capability, CapabilitySet, Endpoint};
 
 use crate::{
-    amount::{AUDIO_TOKENS, Amount, BYTES_PER_TOKEN, IMAGE_TOKENS},
+    amount::{Amount, BYTES_PER_TOKEN},
     json::{JsonError, Kind, Reader, Span, Text},
 };
 
@@ -91,6 +93,17 @@ pub enum StreamOptions {
     Other,
 }
 
+/// Whether an answer is to be stored by the provider, as the request says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// It does not say.
+    Absent,
+    /// It says null, here.
+    Null(Span),
+    /// It says so, or not.
+    Is(bool),
+}
+
 /// What was found in a body. Spans are of the body that was read.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestBody {
@@ -115,6 +128,12 @@ pub struct RequestBody {
     /// (system and developer messages), the tools, and that message, as far as they are there.
     /// Requests of one conversation have it in common.
     pub opening: [Option<Span>; 3],
+    /// The member that names what lives at one provider (a file, an earlier answer), if one does.
+    pub bound: Option<&'static str>,
+    /// `store`, of a responses request.
+    pub store: Store,
+    /// Whether an answer in the background is asked for.
+    pub background: bool,
 }
 
 impl RequestBody {
@@ -155,7 +174,7 @@ impl RequestBody {
 }
 
 /// The members that are read, each at most once.
-const MEMBERS: [&str; 17] = [
+const MEMBERS: [&str; 27] = [
     "model",
     "stream",
     "stream_options",
@@ -173,13 +192,25 @@ const MEMBERS: [&str; 17] = [
     "modalities",
     "n",
     "user",
+    // Of responses and messages alone.
+    "instructions",
+    "system",
+    "text",
+    "output_config",
+    "thinking",
+    "previous_response_id",
+    "conversation",
+    "container",
+    "background",
+    "store",
 ];
+/// How many of them every endpoint has.
+const COMMON: usize = 17;
 
 struct Scan {
+    endpoint: Endpoint,
     seen: u32,
     model: Option<Span>,
-    /// Whether the endpoint knows streams: where it does not, `stream` means nothing.
-    streams: bool,
     body: RequestBody,
 }
 
@@ -190,13 +221,29 @@ impl Scan {
             stream: false,
             stream_options: StreamOptions::Absent,
             caps: [None; 3],
-            needs: CapabilitySet::default().with(endpoint.capability()),
+            needs: CapabilitySet::default(),
             reasoning: false,
             choices: 1,
             prompt: Amount::default(),
             opening: [None; 3],
+            bound: None,
+            store: Store::Absent,
+            background: false,
         };
-        Self { seen: 0, model: None, streams: endpoint != Endpoint::Embeddings, body }
+        Self { endpoint, seen: 0, model: None, body }
+    }
+
+    /// The members that mean something to the endpoint.
+    fn members(&self) -> &'static [&'static str] {
+        match self.endpoint {
+            Endpoint::Responses | Endpoint::Messages => &MEMBERS,
+            _ => &MEMBERS[..COMMON],
+        }
+    }
+
+    /// A member names what lives at one provider.
+    fn bind(&mut self, member: &'static str) {
+        self.body.bound.get_or_insert(member);
     }
 
     fn need(&mut self, capability: Capability) {
@@ -204,7 +251,7 @@ impl Scan {
     }
 
     fn member(&mut self, r: &mut Reader<'_>, key: Text<'_>) -> Result<(), BodyError> {
-        let Some(ix) = MEMBERS.iter().position(|m| key.is(m)) else {
+        let Some(ix) = self.members().iter().position(|m| key.is(m)) else {
             r.skip()?;
             return Ok(());
         };
@@ -237,8 +284,13 @@ impl Scan {
                 }
             }
             "messages" => self.messages(r)?,
+            "input" if self.endpoint == Endpoint::Responses && r.peek()? == Kind::Array => {
+                self.messages(r)?;
+            }
             "prompt" | "input" => {
-                r.peek()?;
+                if r.peek()? == Kind::Object && self.endpoint == Endpoint::Responses {
+                    self.bind(member);
+                }
                 let start = r.at();
                 self.text(r)?;
                 self.body.opening[2] = Some(Span { start, end: r.at() });
@@ -252,22 +304,49 @@ impl Scan {
                     self.body.opening[1] = Some(span);
                 }
             }
-            "response_format" => {
-                let mut schema = false;
-                let span = if r.peek()? == Kind::Object {
+            "response_format" => self.format(r)?,
+            "text" | "output_config" => self.output(r)?,
+            "instructions" | "system" => {
+                r.peek()?;
+                let start = r.at();
+                if r.peek()? == Kind::Array {
+                    self.list(r, Self::part)?;
+                } else {
+                    self.text(r)?;
+                }
+                self.body.opening[0] = Some(Span { start, end: r.at() });
+            }
+            "thinking" => {
+                if r.peek()? == Kind::Object {
                     r.object(|r, key| {
                         if key.is("type") {
-                            schema = r.maybe_string()?.is_some_and(|t| t.is("json_schema"));
+                            self.body.reasoning |=
+                                r.maybe_string()?.is_some_and(|t| !t.is("disabled"));
                             return Ok(());
                         }
                         r.skip().map(drop)
-                    })?
+                    })?;
                 } else {
-                    r.skip()?
+                    r.skip()?;
+                }
+            }
+            "previous_response_id" | "conversation" | "container" => {
+                if r.filled()? {
+                    self.bind(member);
+                }
+            }
+            "background" => self.body.background = r.filled()?,
+            "store" => {
+                self.body.store = match r.peek()? {
+                    Kind::Null => Store::Null(r.literal()?.1),
+                    Kind::Bool => Store::Is(r.literal()?.0 == Some(true)),
+                    _ => {
+                        r.skip()?;
+                        Store::Is(false)
+                    }
                 };
-                if schema {
-                    self.need(Capability::JsonSchema);
-                    self.body.prompt.text_bytes += span.len() as u64;
+                if self.endpoint == Endpoint::Responses && self.body.store == Store::Is(true) {
+                    self.bind(member);
                 }
             }
             "reasoning_effort" => {
@@ -295,107 +374,50 @@ impl Scan {
         Ok(())
     }
 
-    /// Reads each item of a list; anything else is for the provider to refuse.
-    fn list(
-        &mut self,
-        r: &mut Reader<'_>,
-        mut item: impl FnMut(&mut Self, &mut Reader<'_>) -> Result<(), JsonError>,
-    ) -> Result<(), JsonError> {
-        if r.peek()? == Kind::Array {
-            r.array(|r| item(self, r)).map(drop)
-        } else {
-            r.skip().map(drop)
-        }
-    }
-
-    fn messages(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
-        let mut before: Option<Span> = None;
-        let mut first = None;
-        self.list(r, |scan, r| {
-            let (span, user) = scan.message(r)?;
-            if first.is_none() {
-                if user {
-                    first = Some(span);
-                } else {
-                    before = Some(Span { start: before.map_or(span.start, |b| b.start), ..span });
+    /// Reads the form that an answer must have.
+    fn format(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
+        let mut schema = false;
+        let span = if r.peek()? == Kind::Object {
+            r.object(|r, key| {
+                if key.is("type") {
+                    schema = r.maybe_string()?.is_some_and(|t| t.is("json_schema"));
+                    return Ok(());
                 }
-            }
-            Ok(())
-        })?;
-        self.body.opening[0] = before;
-        self.body.opening[2] = first;
+                r.skip().map(drop)
+            })?
+        } else {
+            r.skip()?
+        };
+        if schema {
+            self.need(Capability::JsonSchema);
+            self.body.prompt.text_bytes += span.len() as u64;
+        }
         Ok(())
     }
 
-    /// Reads a message; says where it stands, and whether it is the user's.
-    fn message(&mut self, r: &mut Reader<'_>) -> Result<(Span, bool), JsonError> {
+    /// Reads `text` of responses and `output_config` of messages: both hold a format, the latter an
+    /// effort too.
+    fn output(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
         if r.peek()? != Kind::Object {
-            return r.skip().map(|span| (span, false));
+            return r.skip().map(drop);
         }
-        let mut user = false;
-        let span = r.object(|r, key| {
-            let kind = r.peek()?;
-            // Images are what a model made, sent back to it.
-            if kind == Kind::Array && (key.is("content") || key.is("images")) {
-                return self.list(r, Self::part);
+        r.object(|r, key| {
+            if key.is("format") {
+                return self.format(r);
             }
-            if kind == Kind::String && key.is("role") {
-                let role = r.string()?;
-                user = role.is("user");
-                self.body.prompt.text_bytes += role.len() as u64;
+            if key.is("effort") {
+                self.body.reasoning |= r.maybe_string()?.is_some_and(|t| !t.is_empty());
                 return Ok(());
             }
-            self.text(r)
-        })?;
-        Ok((span, user))
-    }
-
-    fn part(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
-        if r.peek()? != Kind::Object {
-            return self.text(r);
-        }
-        r.object(|r, key| match key.raw() {
-            "image_url" | "video_url" => {
-                self.need(Capability::Vision);
-                self.body.prompt.other_tokens += IMAGE_TOKENS;
-                r.skip().map(drop)
-            }
-            "input_audio" => {
-                self.need(Capability::Audio);
-                self.body.prompt.other_tokens += AUDIO_TOKENS;
-                r.skip().map(drop)
-            }
-            "file" => {
-                self.need(Capability::Documents);
-                let bytes = r.skip()?.len() as u64;
-                self.body.prompt.add_document(bytes);
-                Ok(())
-            }
-            _ => self.text(r),
+            r.skip().map(drop)
         })
         .map(drop)
     }
 
-    /// Counts the strings within a value as text, and its numbers as token ids.
-    fn text(&mut self, r: &mut Reader<'_>) -> Result<(), JsonError> {
-        match r.peek()? {
-            Kind::Object => r.object(|r, _| self.text(r)).map(drop),
-            Kind::Array => r.array(|r| self.text(r)).map(drop),
-            Kind::String => {
-                self.body.prompt.add_string(r.string()?.raw());
-                Ok(())
-            }
-            Kind::Number => {
-                self.body.prompt.other_tokens += 1;
-                r.number().map(drop)
-            }
-            Kind::Bool | Kind::Null => r.literal().map(drop),
-        }
-    }
-
     fn finish(mut self) -> Result<RequestBody, BodyError> {
         self.body.model = self.model.ok_or(BodyError::NoModel)?;
-        self.body.stream &= self.streams;
+        // Where streams are not known, `stream` means nothing.
+        self.body.stream &= self.endpoint != Endpoint::Embeddings;
         if self.body.stream {
             self.need(Capability::Streaming);
         }

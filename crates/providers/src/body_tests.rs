@@ -81,24 +81,18 @@ fn needs_follow_from_the_request() {
     let needs =
         |rest: &str| chat(&format!(r#"{{"model":"m",{rest}}}"#)).needs.iter().collect::<Vec<_>>();
     let content = |part: &str| format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#);
-    assert_eq!(needs(r#""stream":null"#), [Chat]);
-    assert_eq!(needs(r#""stream":true"#), [Chat, Streaming]);
-    assert_eq!(needs(r#""tools":[]"#), [Chat]);
-    assert_eq!(needs(r#""tools":[{"type":"function"}]"#), [Chat, Tools]);
-    assert_eq!(needs(r#""response_format":{"type":"json_object"}"#), [Chat]);
-    assert_eq!(needs(r#""response_format":{"type":"json_schema"}"#), [Chat, JsonSchema]);
-    assert_eq!(needs(r#""modalities":["text","audio"]"#), [Chat, Audio]);
-    assert_eq!(needs(&content(r#"{"type":"text","text":"image_url"}"#)), [Chat]);
-    assert_eq!(
-        needs(&content(r#"{"type":"image_url","image_url":{"url":"data:"}}"#)),
-        [Chat, Vision]
-    );
-    assert_eq!(
-        needs(&content(r#"{"type":"input_audio","input_audio":{"data":""}}"#)),
-        [Chat, Audio]
-    );
-    assert_eq!(needs(&content(r#"{"type":"file","file":{"file_data":""}}"#)), [Chat, Documents]);
-    assert_eq!(needs(r#""input_audio":1"#), [Chat]);
+    assert_eq!(needs(r#""stream":null"#), []);
+    assert_eq!(needs(r#""stream":true"#), [Streaming]);
+    assert_eq!(needs(r#""tools":[]"#), []);
+    assert_eq!(needs(r#""tools":[{"type":"function"}]"#), [Tools]);
+    assert_eq!(needs(r#""response_format":{"type":"json_object"}"#), []);
+    assert_eq!(needs(r#""response_format":{"type":"json_schema"}"#), [JsonSchema]);
+    assert_eq!(needs(r#""modalities":["text","audio"]"#), [Audio]);
+    assert_eq!(needs(&content(r#"{"type":"text","text":"image_url"}"#)), []);
+    assert_eq!(needs(&content(r#"{"type":"image_url","image_url":{"url":"data:"}}"#)), [Vision]);
+    assert_eq!(needs(&content(r#"{"type":"input_audio","input_audio":{"data":""}}"#)), [Audio]);
+    assert_eq!(needs(&content(r#"{"type":"file","file":{"file_data":""}}"#)), [Documents]);
+    assert_eq!(needs(r#""input_audio":1"#), []);
 }
 
 #[test]
@@ -137,7 +131,6 @@ fn token_ids_are_tokens() {
     let body = r#"{"model":"m","stream":true,"input":[[1,2,3],[4]]}"#;
     let read = RequestBody::read(Endpoint::Embeddings, body.as_bytes()).unwrap();
     assert_eq!(read.prompt_tokens(), 4);
-    assert!(read.needs.has(Capability::Embeddings));
     // An endpoint without streams passes the member on and answers with JSON.
     assert!(!read.stream && !read.needs.has(Capability::Streaming));
 }
@@ -222,4 +215,105 @@ fn the_opening_is_what_turns_of_one_conversation_share() {
     assert_eq!(opening(r#"{"model":"a","messages":[]}"#), [None, None, None]);
     let read = RequestBody::read(Endpoint::Completions, br#"{"model":"a","prompt": "say"}"#);
     assert_eq!(read.unwrap().opening[2], Some(Span { start: 23, end: 28 }));
+}
+
+#[test]
+fn messages_say_what_they_need_and_hold() {
+    use Capability::*;
+    let read = |rest: &str| {
+        let body = format!(r#"{{"model":"m","max_tokens":9,{rest}}}"#);
+        RequestBody::read(Endpoint::Messages, body.as_bytes()).unwrap()
+    };
+    let needs = |rest: &str| read(rest).needs.iter().collect::<Vec<_>>();
+    let content = |part: &str| format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#);
+    let data = "A".repeat(200_000);
+    let image = format!(
+        r#"{{"source":{{"type":"base64","media_type":"image/png","data":"{data}"}},"type":"image"}}"#
+    );
+    let pdf = format!(
+        r#"{{"type":"document","source":{{"type":"base64","media_type":"application/pdf","data":"{data}"}}}}"#
+    );
+    assert_eq!(needs(&content(&image)), [Vision]);
+    assert_eq!(needs(&content(&pdf)), [Documents]);
+    let nested = format!(r#"{{"type":"tool_result","tool_use_id":"t","content":[{image}]}}"#);
+    assert_eq!(needs(&content(&nested)), [Vision]);
+    let plain = r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"abcdefgh"}}"#;
+    assert_eq!(needs(&content(plain)), []);
+    let format = r#""output_config":{"effort":"low","format":{"type":"json_schema","schema":{}}}"#;
+    assert_eq!(needs(format), [JsonSchema]);
+    assert!(read(format).reasoning && read(r#""thinking":{"type":"adaptive"}"#).reasoning);
+    assert!(!read(r#""thinking":{"type":"disabled"}"#).reasoning);
+    for heavy in [&image, &pdf, &nested] {
+        let tokens = read(&content(heavy)).prompt_tokens();
+        assert!((1_000..6_100).contains(&tokens), "{tokens}");
+    }
+    let system = r#""system":[{"type":"text","text":"be brief"}],"messages":[{"role":"user","content":"hi"}]"#;
+    let read = read(system);
+    assert!(read.opening[0].is_some() && read.opening[2].is_some());
+}
+
+#[test]
+fn what_is_bound_to_a_provider_is_found() {
+    let of = |endpoint, rest: &str| {
+        let body = format!(r#"{{"model":"m",{rest}}}"#);
+        RequestBody::read(endpoint, body.as_bytes()).unwrap()
+    };
+    let part = |part: &str| format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#);
+    let item = |item: &str| format!(r#""input":[{item}]"#);
+    for (endpoint, rest, bound) in [
+        (
+            Endpoint::Responses,
+            r#""previous_response_id":"r""#.to_owned(),
+            Some("previous_response_id"),
+        ),
+        (Endpoint::Responses, r#""previous_response_id":null"#.to_owned(), None),
+        (Endpoint::Responses, r#""conversation":{"id":"c"}"#.to_owned(), Some("conversation")),
+        (Endpoint::Responses, r#""prompt":{"id":"p"}"#.to_owned(), Some("prompt")),
+        (Endpoint::Responses, r#""store":true"#.to_owned(), Some("store")),
+        (Endpoint::Responses, r#""store":false"#.to_owned(), None),
+        (
+            Endpoint::Responses,
+            item(r#"{"type":"item_reference","id":"i"}"#),
+            Some("item_reference"),
+        ),
+        (
+            Endpoint::Responses,
+            item(r#"{"role":"user","content":[{"type":"input_image","file_id":"f"}]}"#),
+            Some("file_id"),
+        ),
+        (
+            Endpoint::ChatCompletions,
+            part(r#"{"type":"file","file":{"file_id":"f"}}"#),
+            Some("file_id"),
+        ),
+        (Endpoint::ChatCompletions, part(r#"{"type":"file","file":{"file_data":"f"}}"#), None),
+        (
+            Endpoint::Messages,
+            part(r#"{"type":"document","source":{"type":"file","file_id":"f"}}"#),
+            Some("file_id"),
+        ),
+        (Endpoint::Messages, r#""container":"c""#.to_owned(), Some("container")),
+        (Endpoint::ChatCompletions, r#""container":"c","store":true"#.to_owned(), None),
+    ] {
+        assert_eq!(of(endpoint, &rest).bound, bound, "{rest}");
+    }
+    assert!(of(Endpoint::Responses, r#""background":true"#).background);
+}
+
+#[test]
+fn responses_say_what_they_need() {
+    use Capability::*;
+    let read = |rest: &str| {
+        let body = format!(r#"{{"model":"m",{rest}}}"#);
+        RequestBody::read(Endpoint::Responses, body.as_bytes()).unwrap()
+    };
+    let needs = |rest: &str| read(rest).needs.iter().collect::<Vec<_>>();
+    let part = |part: &str| format!(r#""input":[{{"role":"user","content":[{part}]}}]"#);
+    assert_eq!(needs(r#""input":"hi","stream":true"#), [Streaming]);
+    assert_eq!(needs(&part(r#"{"type":"input_image","image_url":"data:"}"#)), [Vision]);
+    assert_eq!(needs(&part(r#"{"type":"input_file","file_data":"data:"}"#)), [Documents]);
+    assert_eq!(needs(r#""text":{"format":{"type":"json_schema","schema":{}}}"#), [JsonSchema]);
+    let both = read(r#""instructions":"s","input":[{"role":"user","content":"hi"}]"#);
+    assert!(both.opening[0].is_some() && both.opening[2].is_some());
+    assert_eq!(both.prompt.text_bytes, 1 + 4 + 2);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{
-    body::{RequestBody, StreamOptions},
+    body::{RequestBody, Store, StreamOptions},
     json::Span,
 };
 
@@ -20,8 +20,11 @@ pub struct Rewrite {
     pub model: Bytes,
     /// The most output tokens of the model: a larger cap is lowered to it.
     pub max_output_tokens: Option<u64>,
-    /// Whether to ask for usage in a stream. False where the provider refused the member.
+    /// Whether to ask for usage in a stream. False where the provider refused the member, or its
+    /// endpoint tells it unasked.
     pub ask_usage: bool,
+    /// Whether to say that the answer is not to be stored, where the request says nothing of it.
+    pub unstored: bool,
 }
 
 /// A body in segments.
@@ -52,8 +55,23 @@ pub fn rewrite(body: &Bytes, read: &RequestBody, to: &Rewrite) -> Rewritten {
         }
     }
     let asked = read.stream && to.ask_usage && ask_usage(&mut edits, read);
+    let unstored = to.unstored && unstore(&mut edits, read);
     let (segments, len) = edits.apply(body);
-    Rewritten { segments, len, hide_usage: asked, added: asked.then_some("stream_options") }
+    let added = if asked { Some("stream_options") } else { unstored.then_some("store") };
+    Rewritten { segments, len, hide_usage: asked, added }
+}
+
+/// Says that the answer is not to be stored, where the caller does not say. Whether it did.
+fn unstore(edits: &mut Edits, read: &RequestBody) -> bool {
+    match read.store {
+        Store::Is(_) => return false,
+        Store::Null(span) => edits.replace(span, Bytes::from_static(b"false")),
+        Store::Absent => {
+            let behind = Span { start: read.model.end, end: read.model.end };
+            edits.replace(behind, Bytes::from_static(br#","store":false"#));
+        }
+    }
+    true
 }
 
 /// Asks for usage where the caller did not. Says whether it did.

@@ -16,7 +16,7 @@ fn edited(body: &str, to: &Rewrite) -> (String, Rewritten) {
 }
 
 fn to(model: &str) -> Rewrite {
-    Rewrite { model: json_string(model), max_output_tokens: None, ask_usage: true }
+    Rewrite { model: json_string(model), max_output_tokens: None, ask_usage: true, unstored: false }
 }
 
 #[test]
@@ -118,5 +118,25 @@ proptest! {
         prop_assert_eq!(&out, &want);
         let value: Value = serde_json::from_str(&out).unwrap();
         prop_assert_eq!(value["model"].as_str(), Some(name.as_str()));
+    }
+}
+
+#[test]
+fn an_answer_is_not_stored_unless_the_caller_says_so() {
+    let to = Rewrite { ask_usage: false, unstored: true, ..to("m") };
+    for (body, want, added) in [
+        (
+            r#"{"model":"a","input":"x"}"#,
+            r#"{"model":"m","store":false,"input":"x"}"#,
+            Some("store"),
+        ),
+        (r#"{"store":null,"model":"a"}"#, r#"{"store":false,"model":"m"}"#, Some("store")),
+        (r#"{"model":"a","store":true}"#, r#"{"model":"m","store":true}"#, None),
+        (r#"{"model":"a","store":false}"#, r#"{"model":"m","store":false}"#, None),
+    ] {
+        let body = Bytes::from(body);
+        let read = RequestBody::read(routing::Endpoint::Responses, &body).unwrap();
+        let out = rewrite(&body, &read, &to);
+        assert_eq!((out.segments.concat(), out.added), (want.as_bytes().to_vec(), added));
     }
 }

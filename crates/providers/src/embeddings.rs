@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    amount::Amount,
     dialect::{Back, Candidate, Dialect, Encoded, Host, error_within},
     failure::Failure,
     neutral::Usage,
@@ -358,7 +359,8 @@ pub fn answer(
         .map_err(|error| Failure::invalid(format!("The embeddings cannot be written: {error}.")))?;
     let used = crate::Usage { input: tokens, ..crate::Usage::default() };
     let usage = Usage { tokens: used, estimated: counted.is_none(), ..Usage::default() };
-    Ok(Translated { body: Bytes::from(body), usage: Some(usage), filtered: false })
+    let amount = Amount::default();
+    Ok(Translated { body: Bytes::from(body), usage: Some(usage), amount, filtered: false })
 }
 
 impl Reply {

@@ -126,6 +126,61 @@ pub fn to_json(
     Bytes::from(serde_json::to_vec(&Outer { error, moniker }).unwrap_or_default())
 }
 
+/// An error in Anthropic's shape, its type told from the status; the member of the request that is
+/// the reason is named in the message, since the shape has no place for it.
+pub fn to_anthropic(
+    status: StatusCode,
+    code: &str,
+    param: Option<&str>,
+    message: &str,
+    request_id: &str,
+    moniker: Option<&serde_json::Value>,
+) -> Bytes {
+    #[derive(Serialize)]
+    struct Outer<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        error: Inner<'a>,
+        request_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        moniker: Option<&'a serde_json::Value>,
+    }
+    #[derive(Serialize)]
+    struct Inner<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        message: Cow<'a, str>,
+    }
+    let kind = match (status.as_u16(), code) {
+        (_, "content_filter") => INVALID,
+        (401, _) => "authentication_error",
+        (402, _) => "billing_error",
+        (403, _) => "permission_error",
+        (404, _) => "not_found_error",
+        (413, _) => "request_too_large",
+        (429, _) => "rate_limit_error",
+        (504, _) => "timeout_error",
+        // Anthropic's SDKs ask again after this one.
+        (503, _) => "overloaded_error",
+        (500.., _) => "api_error",
+        _ => INVALID,
+    };
+    let message = match param {
+        // Agents compact their history on these words.
+        _ if code == "context_length_exceeded" && !message.starts_with(TOO_LONG) => {
+            Cow::Owned(format!("{TOO_LONG}: {message}"))
+        }
+        Some(param) if !message.contains(param) => Cow::Owned(format!("{param}: {message}")),
+        _ => Cow::Borrowed(message),
+    };
+    let outer = Outer { kind: "error", error: Inner { kind, message }, request_id, moniker };
+    // Strings and a value that is JSON already: this cannot fail.
+    Bytes::from(serde_json::to_vec(&outer).unwrap_or_default())
+}
+
+/// How Anthropic's message of a prompt that is too long begins.
+const TOO_LONG: &str = "prompt is too long";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +202,31 @@ mod tests {
         failure.code = Some("bad_canary1".into());
         let json = CallerError::of(&failure, &["canary1"]).to_json();
         assert!(!String::from_utf8_lossy(&json).contains("canary1"));
+    }
+
+    #[test]
+    fn anthropics_shape_has_a_type_for_every_status() {
+        for (status, code, kind) in [
+            (400, "invalid_request", "invalid_request_error"),
+            (401, "invalid_api_key", "authentication_error"),
+            (404, "model_not_found", "not_found_error"),
+            (403, "content_filter", "invalid_request_error"),
+            (413, "request_too_large", "request_too_large"),
+            (429, "rate_limit_exceeded", "rate_limit_error"),
+            (502, "upstream_error", "api_error"),
+            (503, "no_target", "overloaded_error"),
+            (504, "timeout", "timeout_error"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let json = to_anthropic(status, code, Some("n"), "too many", "req_1", None);
+            let want = format!(
+                r#"{{"type":"error","error":{{"type":"{kind}","message":"n: too many"}},"request_id":"req_1"}}"#
+            );
+            assert_eq!(json, want);
+        }
+        let status = StatusCode::BAD_REQUEST;
+        let json = to_anthropic(status, "context_length_exceeded", None, "9 > 8", "r", None);
+        assert!(String::from_utf8_lossy(&json).contains("\"prompt is too long: 9 > 8\""));
     }
 
     #[test]

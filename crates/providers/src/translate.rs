@@ -9,10 +9,11 @@ use bytes::Bytes;
 use routing::{OutcomeClass, outcome::Fault};
 
 use crate::{
+    amount::Amount,
     dialect::{Back, Candidate, Decoder, Dialect},
     failure::Failure,
     family::{ChatTools, Family},
-    neutral::{Collector, Delta, Event, Finish, Kind, Part, Request, Usage},
+    neutral::{Collector, Delta, Event, Finish, Kind, Part, Request, Usage, Wish},
     protocol::{Caller, Writer, encode_reply},
     rules::Field,
     stream::Judgement,
@@ -32,21 +33,33 @@ pub fn dialect_for(request: &Request, to: &Candidate<'_>, serves_responses: bool
         Field::Modalities,
         Field::AudioOut,
     ];
-    let Family::OpenAi(rules) = to.family else { return to.dialect };
-    let off = request.wish == Some(crate::neutral::Wish::Off);
+    let chat_only =
+        !request.stop.is_empty() || CHAT_ONLY.iter().any(|field| request.other(*field).is_some());
+    if chat_refuses_tools(request, to) && serves_responses && !chat_only {
+        Dialect::OpenAiResponses
+    } else {
+        to.dialect
+    }
+}
+
+/// Whether a candidate's chat endpoint refuses the tools of a request, with the effort that it asks
+/// for.
+pub fn chat_refuses_tools(request: &Request, to: &Candidate<'_>) -> bool {
+    let Family::OpenAi(rules) = to.family else { return false };
+    let off = request.wish == Some(Wish::Off);
     let refused = match rules.chat_tools {
         ChatTools::Taken => false,
         ChatTools::NotWithEffort => request.wish.is_some() && !off,
         ChatTools::OnlyWithNone => !off,
     };
     let own = to.dialect == Dialect::OpenAiChat && to.quirks.is_none();
-    let chat_only =
-        !request.stop.is_empty() || CHAT_ONLY.iter().any(|field| request.other(*field).is_some());
-    if own && refused && !request.tools.is_empty() && serves_responses && !chat_only {
-        Dialect::OpenAiResponses
-    } else {
-        to.dialect
-    }
+    own && refused && !request.tools.is_empty()
+}
+
+/// Whether a candidate's chat endpoint may refuse tools, whatever the request.
+pub fn chat_may_refuse_tools(to: &Candidate<'_>) -> bool {
+    let Family::OpenAi(rules) = to.family else { return false };
+    to.dialect == Dialect::OpenAiChat && to.quirks.is_none() && rules.chat_tools != ChatTools::Taken
 }
 
 /// The request without anything that only its issuer can read: for the one retry after a provider
@@ -84,6 +97,8 @@ pub struct Translated {
     pub body: Bytes,
     /// What it used, where the provider says so.
     pub usage: Option<Usage>,
+    /// How much it holds.
+    pub amount: Amount,
     /// A filter ended it before any content.
     pub filtered: bool,
 }
@@ -143,6 +158,26 @@ impl Translation {
         self.usage
     }
 
+    /// How much content was seen.
+    pub fn amount(&self) -> Amount {
+        self.judge.amount
+    }
+
+    /// How many events with content were seen.
+    pub fn deltas(&self) -> u64 {
+        self.judge.deltas
+    }
+
+    /// Whether every choice that was seen has its finish reason.
+    pub fn is_finished(&self) -> bool {
+        !self.judge.seen.is_empty() && self.judge.ended >= self.judge.seen.len()
+    }
+
+    /// Whether the last event was written.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// A whole answer, be it JSON or a stream that is collected.
     pub fn whole(mut self, body: &Bytes) -> Result<Translated, Failure> {
         let mut events = Vec::new();
@@ -158,7 +193,12 @@ impl Translation {
             judged.push(event);
         }
         let reply = Collector::collect(judged)?;
-        Ok(Translated { body: encode_reply(&reply, &self.caller), usage: reply.usage, filtered })
+        Ok(Translated {
+            body: encode_reply(&reply, &self.caller),
+            usage: reply.usage,
+            amount: self.judge.amount,
+            filtered,
+        })
     }
 
     fn restored(&mut self, events: Vec<Event>) -> Vec<Event> {
@@ -191,6 +231,8 @@ impl Translation {
 #[derive(Debug, Default)]
 struct Judge {
     content: bool,
+    amount: Amount,
+    deltas: u64,
     /// Choices that were seen, and how many of them have ended.
     seen: Vec<u32>,
     ended: usize,
@@ -221,7 +263,9 @@ impl Judge {
             Event::Open { choice, kind, .. } => {
                 self.see(*choice);
                 // The name of a tool is content.
-                if matches!(kind, Kind::Call { .. }) {
+                if let Kind::Call { name, .. } = kind {
+                    self.amount.text_bytes += name.len() as u64;
+                    self.deltas += 1;
                     self.content = true;
                     return Judgement::Decisive;
                 }
@@ -231,6 +275,12 @@ impl Judge {
                 self.see(*choice);
                 match delta {
                     Delta::Text(_) | Delta::Data(_) | Delta::Audio(_) => {
+                        match delta {
+                            Delta::Text(text) => self.amount.text_bytes += text.len() as u64,
+                            // How many tokens data is cannot be told: each piece counts one.
+                            _ => self.amount.other_tokens += 1,
+                        }
+                        self.deltas += 1;
                         self.content = true;
                         Judgement::Decisive
                     }

@@ -143,6 +143,7 @@ proptest! {
                     model: json_string(&read.model_name(&body)),
                     max_output_tokens: Some(max),
                     ask_usage: true,
+                    unstored: false,
                 };
                 let out = rewrite(&body, &read, &to).segments.concat();
                 let again = RequestBody::read(endpoint, &out).unwrap();

@@ -3,50 +3,48 @@
 //! [`Failed`], and nothing of it has reached the caller.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use providers::{
-    End, Failure, Judgement, Rewritten, Stream,
+    Failure,
     address::{Call, Operation},
-    classify, collect,
-    dialect::Dialect,
+    dialect::{Back, Candidate, Dialect, Encoded, encode, refuses_signature},
     errors::CallerError,
-    is_event_stream, judge_answer, requests_per_minute, rewrite,
+    protocol::{Caller, Protocol, responses::echo},
+    rewrite,
+    rules::Refusal,
     scrub::scrub,
+    translate::{Translation, sanitised},
+    tree::Json,
 };
-use routing::{OutcomeClass, outcome::Fault};
+use routing::{Endpoint, OutcomeClass, outcome::Fault};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    clock,
     facts::Asked,
     live::target::LiveTarget,
     pipeline::Reply,
-    record::{Ending, Record, Seen},
-    relay::Relay,
-    source::{Broken, Source},
+    record::{Ending, Record},
+    source::Broken,
+    translate::{BETA, protocol},
     upstream::{PooledBody, Reuse, Segments, SendError},
 };
 
-/// The largest JSON answer.
-const MAX_ANSWER: usize = 64 << 20;
-/// How much of an error's body is read.
-const MAX_ERROR: usize = 1 << 20;
-/// The most that is held of a stream before its first decisive event.
-const MAX_HELD: usize = 256 << 10;
 /// How long connecting may take, waiting for a connection included.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// What of a caller's headers a provider gets.
-const FORWARDED: [HeaderName; 2] =
-    [HeaderName::from_static("openai-beta"), HeaderName::from_static("traceparent")];
+/// What of a caller's headers a provider gets, whatever is between them.
+const FORWARDED: [HeaderName; 1] = [HeaderName::from_static("traceparent")];
+/// What it gets where the body is passed through.
+const FORWARDED_AS_IS: [HeaderName; 3] = [HeaderName::from_static("openai-beta"), BETA, VERSION];
 /// What it gets on the first attempt alone: a second one is another request to another provider.
 const FORWARDED_ONCE: HeaderName = HeaderName::from_static("idempotency-key");
+/// The version of Anthropic's protocol, and the one that is spoken where the caller names none.
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// Until when an attempt may go on without an answer.
 #[derive(Clone, Copy, Debug)]
@@ -70,11 +68,50 @@ pub(crate) struct Attempt<'r> {
     /// Whether it is the first of the request.
     pub(crate) first: bool,
     /// Its time.
-    pub(crate) bound: Bound,
+    pub(crate) time: Bound,
     /// The longest silence of a stream that has begun.
     pub(crate) stream_idle: Duration,
     /// Whether an answer that a filter emptied is a fault.
     pub(crate) filtered_is_fault: bool,
+    /// The dialect, where it is not the caller's protocol.
+    pub(crate) dialect: Option<Dialect>,
+    /// Whether what lives at one provider may be named: all candidates are at this target.
+    pub(crate) bound: bool,
+}
+
+/// What is sent.
+struct Outgoing {
+    body: Segments,
+    call: Call,
+    answer: Reading,
+}
+
+/// How an answer is read.
+pub(crate) enum Reading {
+    /// As chat or completions, which are passed on.
+    Plain {
+        /// Usage that only we asked for is not.
+        hide_usage: bool,
+    },
+    /// As another protocol, which is passed on; this judges it.
+    Passed(Protocol, Box<Translation>),
+    /// By this.
+    Translated(Box<Translation>),
+}
+
+/// What is changed of a request while the same target is asked.
+#[derive(Default)]
+struct Changes {
+    /// The request as it was encoded when it was decided on.
+    encoded: Option<Box<Encoded>>,
+    /// What was sent last, where it was translated; and in which dialect.
+    sent: Option<(Dialect, Box<Encoded>)>,
+    /// The member that was added to what was passed through.
+    added: Option<&'static str>,
+    /// The hint that is left out.
+    without: Option<Box<str>>,
+    /// Whether what only its issuer can read is left out.
+    sanitised: bool,
 }
 
 /// An attempt that failed.
@@ -116,71 +153,191 @@ impl From<Broken> for Failed {
 }
 
 /// Makes one attempt.
-pub(crate) async fn attempt(job: Attempt<'_>, record: &mut Record) -> Result<Reply, Failed> {
-    let bound = job.bound;
-    match timeout_at(bound.at, job.run(record)).await {
+pub(crate) async fn attempt(
+    job: Attempt<'_>,
+    encoded: Option<Box<Encoded>>,
+    record: &mut Record,
+) -> Result<Reply, Failed> {
+    let Bound { at, cut } = job.time;
+    match timeout_at(at, job.run(encoded, record)).await {
         Ok(result) => result,
         Err(_) => {
             let waited = record.attempt_began().elapsed().as_secs_f64();
             let what = if job.asked.read.stream { "content" } else { "answer" };
             let message = format!("{} sent no {what} within {waited:.1} s", job.label());
             let mut failed = Failed::ours(Fault::Timeout, message);
-            failed.ending.neutral = bound.cut;
+            failed.ending.neutral = cut;
             Err(failed)
         }
     }
 }
 
 impl Attempt<'_> {
-    fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         &self.target.models[self.model].label
     }
 
-    async fn run(&self, record: &mut Record) -> Result<Reply, Failed> {
-        // Twice at most: without the member that we added, where the provider refuses it by name.
+    async fn run(
+        &self,
+        encoded: Option<Box<Encoded>>,
+        record: &mut Record,
+    ) -> Result<Reply, Failed> {
+        let mut changes = Changes { encoded, ..Changes::default() };
         loop {
-            let body = self.body();
-            let added = body.added;
-            let hide_usage = body.hide_usage;
-            let result = match self.send(body.segments.into_iter().collect()).await {
-                Ok(response) => self.judge(response, hide_usage, record).await,
+            let outgoing = self.outgoing(&mut changes, record).map_err(|r| self.unfit(&r))?;
+            let result = match self.send(&outgoing, &changes).await {
+                Ok(response) => self.judge(response, outgoing.answer, record).await,
                 Err(failed) => Err(Refused::Failed(failed)),
             };
             match result {
                 Ok(reply) => return Ok(reply),
                 Err(Refused::Failed(failed)) => return Err(failed),
-                Err(Refused::By(failure)) => {
-                    if added.is_some_and(|member| failure.refuses(member)) {
-                        self.target.ask_usage.store(false, Ordering::Relaxed);
-                        continue;
-                    }
-                    return Err(Failed::of(&failure, self.target));
-                }
+                // The same target once more, where it only refuses what can be left out.
+                Err(Refused::By(failure)) if self.changes(&mut changes, &failure) => {}
+                Err(Refused::By(failure)) => return Err(Failed::of(&failure, self.target)),
             }
         }
     }
 
-    fn body(&self) -> Rewritten {
-        let mut to = self.target.models[self.model].rewrite.clone();
-        to.ask_usage = self.target.ask_usage.load(Ordering::Relaxed);
-        rewrite(&self.asked.text, &self.asked.read, &to)
+    fn unfit(&self, refusal: &Refusal) -> Failed {
+        let failure = Failure {
+            param: Some(refusal.field.clone()),
+            ..Failure::new(OutcomeClass::Fault(Fault::Unsupported), refusal.to_string())
+        };
+        Failed::of(&failure, self.target)
+    }
+
+    /// Whether the request is sent once more, and otherwise.
+    fn changes(&self, changes: &mut Changes, failure: &Failure) -> bool {
+        if let Some(member) = changes.added.filter(|member| failure.refuses(member)) {
+            let slot = match member {
+                "store" => &self.target.say_unstored,
+                _ => &self.target.ask_usage,
+            };
+            return slot.swap(false, Ordering::Relaxed);
+        }
+        if let Some((_, sent)) = &changes.sent
+            && changes.without.is_none()
+            && let Some(hint) = sent.refused(failure)
+        {
+            changes.without = Some(hint.into());
+            return true;
+        }
+        let (dialect, signed) = match &changes.sent {
+            Some((dialect, sent)) => (*dialect, sent.back.signed),
+            None => (self.own_dialect(), true),
+        };
+        let signs = changes.sent.is_some()
+            || matches!(self.asked.endpoint, Endpoint::Messages | Endpoint::Responses);
+        if signs
+            && !changes.sanitised
+            && refuses_signature(dialect, failure, signed)
+            && self.asked.neutral(self.headers).is_ok()
+        {
+            changes.sanitised = true;
+            return true;
+        }
+        false
+    }
+
+    /// The dialect of what is passed through.
+    fn own_dialect(&self) -> Dialect {
+        match self.asked.endpoint {
+            Endpoint::Responses => Dialect::OpenAiResponses,
+            Endpoint::Messages => Dialect::Anthropic,
+            _ => Dialect::OpenAiChat,
+        }
+    }
+
+    /// What is sent, and how its answer is read.
+    fn outgoing(&self, changes: &mut Changes, record: &mut Record) -> Result<Outgoing, Refusal> {
+        let dialect = match (self.dialect, changes.sanitised) {
+            (Some(dialect), _) => dialect,
+            // What is left out of a request that was passed through is told by a translation.
+            (None, true) => self.own_dialect(),
+            (None, false) => return Ok(self.passed(changes, record)),
+        };
+        let request = self.asked.neutral(self.headers).map_err(|error| Refusal {
+            field: error.param.clone().unwrap_or_default(),
+            detail: error.message.clone(),
+            not_portable: false,
+        })?;
+        let candidate = self.target.models[self.model].speaks.candidate(dialect, self.bound);
+        let mut encoded = match changes.encoded.take() {
+            Some(encoded) => encoded,
+            None if changes.sanitised => Box::new(encode(&sanitised(request), &candidate)?),
+            None => Box::new(encode(request, &candidate)?),
+        };
+        if let Some(member) = &changes.without {
+            encoded.leave_out(member);
+        }
+        record.warnings.clone_from(&encoded.warnings);
+        let caller = Caller {
+            stream_usage: request.stream_usage,
+            old_functions: request.old_functions,
+            echo: match request.protocol {
+                Protocol::Responses => echo(&self.asked.text),
+                _ => Json::default(),
+            },
+            ..caller(request.protocol, &candidate, record)
+        };
+        let back = encoded.back.clone();
+        let translation = Box::new(Translation::new(&candidate, back, caller));
+        let outgoing = Outgoing {
+            body: Segments::from(encoded.body.clone()),
+            call: Call { dialect, operation: Operation::Generate, stream: self.asked.read.stream },
+            answer: Reading::Translated(translation),
+        };
+        changes.added = None;
+        changes.sent = Some((dialect, encoded));
+        Ok(outgoing)
+    }
+
+    /// The request as the caller sent it, but for the edits that a candidate wants.
+    fn passed(&self, changes: &mut Changes, record: &Record) -> Outgoing {
+        let endpoint = self.asked.endpoint;
+        let model = &self.target.models[self.model];
+        let mut to = model.rewrite.clone();
+        to.ask_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
+            && self.target.ask_usage.load(Ordering::Relaxed);
+        to.unstored = endpoint == Endpoint::Responses
+            && !self.bound
+            && self.target.say_unstored.load(Ordering::Relaxed);
+        let rewritten = rewrite(&self.asked.text, &self.asked.read, &to);
+        changes.added = rewritten.added;
+        let protocol =
+            protocol(endpoint).filter(|p| matches!(p, Protocol::Responses | Protocol::Messages));
+        let dialect = self.own_dialect();
+        let answer = match protocol {
+            None => Reading::Plain { hide_usage: rewritten.hide_usage },
+            Some(protocol) => {
+                let candidate = model.speaks.candidate(dialect, self.bound);
+                let caller = caller(protocol, &candidate, record);
+                let judge = Translation::new(&candidate, Back::default(), caller);
+                Reading::Passed(protocol, Box::new(judge))
+            }
+        };
+        let operation = Operation::Same(endpoint);
+        Outgoing {
+            body: rewritten.segments.into_iter().collect(),
+            call: Call { dialect, operation, stream: self.asked.read.stream },
+            answer,
+        }
     }
 
     /// Sends the request; a connection that had gone stale is replaced, once.
-    async fn send(&self, body: Segments) -> Result<http::Response<PooledBody>, Failed> {
+    async fn send(
+        &self,
+        outgoing: &Outgoing,
+        changes: &Changes,
+    ) -> Result<http::Response<PooledBody>, Failed> {
         let mut reuse = Reuse::Allowed;
-        let call = Call {
-            dialect: Dialect::OpenAiChat,
-            operation: Operation::Same(self.asked.endpoint),
-            stream: self.asked.read.stream,
-        };
-        let Some(uri) = self.target.uri(self.model, call) else {
-            let what = self.asked.endpoint.path();
-            let message = format!("{}: its provider has no /v1/{what}", self.label());
-            return Err(Failed::ours(Fault::Unsupported, message));
-        };
         loop {
-            let request = self.request(&uri, body.clone());
+            let Some(request) = self.request(outgoing, changes) else {
+                let what = self.asked.endpoint.path();
+                let message = format!("{}: its provider has no /v1/{what}", self.label());
+                return Err(Failed::ours(Fault::Unsupported, message));
+            };
             match self.target.pool.send(request, reuse, CONNECT).await {
                 Ok(sent) => return Ok(sent.response),
                 Err(error) if error.is_stale() && reuse == Reuse::Allowed => reuse = Reuse::Fresh,
@@ -196,172 +353,51 @@ impl Attempt<'_> {
         }
     }
 
-    fn request(&self, uri: &Uri, body: Segments) -> Request<Segments> {
-        let mut request = Request::new(body);
+    /// The request as it is sent; `None`: the provider has no such thing.
+    fn request(&self, outgoing: &Outgoing, changes: &Changes) -> Option<Request<Segments>> {
+        let call = outgoing.call;
+        let mut request = Request::new(outgoing.body.clone());
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri.clone();
+        *request.uri_mut() = self.target.uri(self.model, call)?;
         let headers = request.headers_mut();
         headers.clone_from(&self.target.headers);
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static(if self.asked.read.stream {
-                "text/event-stream"
-            } else {
-                "application/json"
-            }),
-        );
-        for name in FORWARDED {
-            if let Some(value) = self.headers.get(&name) {
+        let accepted = match (call.stream, call.dialect) {
+            (false, _) => "application/json",
+            (true, Dialect::Bedrock) => "application/vnd.amazon.eventstream",
+            (true, _) => "text/event-stream",
+        };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted));
+        let mut forward = |name: &HeaderName| {
+            if let Some(value) = self.headers.get(name) {
                 headers.insert(name, value.clone());
             }
-        }
-        if self.first
-            && let Some(value) = self.headers.get(&FORWARDED_ONCE)
-        {
-            headers.insert(FORWARDED_ONCE, value.clone());
-        }
-        request
-    }
-
-    async fn judge(
-        &self,
-        response: http::Response<PooledBody>,
-        hide_usage: bool,
-        record: &mut Record,
-    ) -> Result<Reply, Refused> {
-        let (parts, body) = response.into_parts();
-        record.upstream_request_id = parts.headers.get("x-request-id").cloned();
-        if let Some(granted) = requests_per_minute(&parts.headers) {
-            self.target.models[self.model].stats.granted(clock::now(), granted);
-        }
-        let source = Source::new(body, &parts.headers);
-        if !parts.status.is_success() {
-            return Err(self.refused(parts.status, &parts.headers, source).await);
-        }
-        let mut source = source?;
-        if self.asked.read.stream {
-            return self.stream(parts.status, source, hide_usage, record).await;
-        }
-        let mut text = source.all(Bytes::new(), MAX_ANSWER).await?;
-        // Judged by its content: events that nobody asked for are collected.
-        if is_event_stream(&text) {
-            let provider = self.target.compiled.provider;
-            text = collect(provider, self.asked.endpoint, &text).map_err(|failure| {
-                Refused::By(Box::new(Failure { status: Some(parts.status), ..failure }))
-            })?;
-        }
-        self.answer(parts.status, &text, record)?;
-        record.attempt_ends(Ending {
-            status: Some(parts.status.as_u16()),
-            ..Ending::of(OutcomeClass::Success)
-        });
-        Ok(Reply::Json(text))
-    }
-
-    /// Judges a JSON answer; its tokens are noted.
-    fn answer(&self, status: StatusCode, text: &[u8], record: &mut Record) -> Result<(), Refused> {
-        let provider = self.target.compiled.provider;
-        let answer = judge_answer(provider, self.asked.endpoint, status, text)
-            .map_err(|failure| Refused::By(Box::new(failure)))?;
-        record.saw(Seen { usage: answer.usage, amount: answer.amount, ..Seen::default() });
-        if answer.filtered && self.filtered_is_fault {
-            return Err(self.filtered(status));
-        }
-        Ok(())
-    }
-
-    /// An answer whose status says that it is none.
-    async fn refused(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        source: Result<Source, Broken>,
-    ) -> Refused {
-        if status.is_redirection() {
-            // Never followed: the body and the credential are for this host.
-            return self.invalid(status, &format!("it answered with a redirect ({status})"));
-        }
-        // What cannot be read of it leaves the status, which says enough.
-        let text = match source {
-            Ok(mut source) => source.all(Bytes::new(), MAX_ERROR).await.unwrap_or_default(),
-            Err(_) => Bytes::new(),
         };
-        let provider = self.target.compiled.provider;
-        Refused::By(Box::new(classify(provider, status, headers, &text, SystemTime::now())))
-    }
-
-    /// Reads a stream until its first decisive event.
-    async fn stream(
-        &self,
-        status: StatusCode,
-        mut source: Source,
-        hide_usage: bool,
-        record: &mut Record,
-    ) -> Result<Reply, Refused> {
-        let provider = self.target.compiled.provider;
-        let mut stream = Stream::new(provider, self.asked.endpoint, hide_usage);
-        let mut held = VecDeque::new();
-        let mut bytes = 0;
-        let mut committed = false;
-        loop {
-            let ended = match source.next().await.transpose()? {
-                Some(bytes) => {
-                    stream.push(bytes);
-                    false
-                }
-                None => {
-                    stream.close();
-                    true
-                }
-            };
-            while let Some(event) =
-                stream.next().map_err(|e| self.invalid(status, &e.to_string()))?
-            {
-                match &event.judgement {
-                    Judgement::Error(failure) if !committed => {
-                        let failure = Failure { status: Some(status), ..(**failure).clone() };
-                        return Err(Refused::By(Box::new(failure)));
-                    }
-                    Judgement::Terminal { filtered: true } if self.filtered_is_fault => {
-                        record.saw(Seen::from(&stream));
-                        return Err(self.filtered(status));
-                    }
-                    Judgement::Decisive | Judgement::Terminal { .. } => committed = true,
-                    _ => {}
-                }
-                bytes += event.raw.len();
-                held.push_back(event);
-            }
-            if committed || (ended && stream.end() == End::Complete) {
-                record.first_token();
-                record.commit();
-                return Ok(Reply::Stream(Box::new(Relay::new(
-                    source,
-                    stream,
-                    held,
-                    ended,
-                    self.stream_idle,
-                    Arc::clone(self.target),
-                ))));
-            }
-            if ended {
-                return Err(self.invalid(status, "it ended the stream before any content"));
-            }
-            if bytes > MAX_HELD {
-                let what = format!("it sent {} KiB of events without content", MAX_HELD >> 10);
-                return Err(self.invalid(status, &what));
+        FORWARDED.iter().for_each(&mut forward);
+        if self.first {
+            forward(&FORWARDED_ONCE);
+        }
+        if matches!(call.operation, Operation::Same(_)) {
+            FORWARDED_AS_IS.iter().for_each(&mut forward);
+            if call.dialect == Dialect::Anthropic {
+                headers.entry(VERSION).or_insert(ANTHROPIC);
             }
         }
+        for (name, value) in changes.sent.iter().flat_map(|(_, sent)| &sent.headers) {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        Some(request)
     }
 
-    fn invalid(&self, status: StatusCode, what: &str) -> Refused {
+    pub(crate) fn invalid(&self, status: StatusCode, what: &str) -> Refused {
         let message = format!("{}: {what}", self.label());
         let mut failed = Failed::ours(Fault::InvalidResponse, message);
         failed.ending.status = Some(status.as_u16());
         Refused::Failed(failed)
     }
 
-    fn filtered(&self, status: StatusCode) -> Refused {
+    pub(crate) fn filtered(&self, status: StatusCode) -> Refused {
         let message = format!("{} answered nothing: its filter ended the answer", self.label());
         let mut failed = Failed::ours(Fault::Moderation, message);
         failed.ending.status = Some(status.as_u16());
@@ -369,8 +405,26 @@ impl Attempt<'_> {
     }
 }
 
+/// What an encoder of answers must know of the caller.
+fn caller(protocol: Protocol, candidate: &Candidate<'_>, record: &Record) -> Caller {
+    let id = record.request_id.to_str().unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Caller {
+        protocol,
+        now: now.as_secs(),
+        seed: format!("{}{:02}", id.trim_start_matches("req_"), record.attempts),
+        model: candidate.model.to_owned(),
+        stream_usage: false,
+        old_functions: false,
+        echo: Json::empty(),
+        tag: candidate.tag(),
+        request_id: Some(id.to_owned()),
+        estimate: record.estimate.prompt_tokens,
+    }
+}
+
 /// An attempt that found no answer.
-enum Refused {
+pub(crate) enum Refused {
     /// The provider said so.
     By(Box<Failure>),
     /// We say so.

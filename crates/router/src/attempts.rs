@@ -26,6 +26,7 @@ use crate::{
     pipeline::{Reply, Traffic},
     record::Record,
     respond::Reason,
+    translate::Ways,
 };
 
 /// The attempts of one request.
@@ -46,6 +47,8 @@ pub(crate) struct Attempts<'r> {
     /// The candidates that are at a limit, as of the decision or since.
     full: SmallVec<[(CandidateIx, Full); 1]>,
     rng: Rng,
+    /// How the candidates are asked.
+    ways: Ways,
     /// The last failure of each kind of answer.
     failures: SmallVec<[Failed; 2]>,
 }
@@ -58,6 +61,7 @@ impl<'r> Attempts<'r> {
         asked: &'r Asked,
         headers: &'r HeaderMap,
         decision: Decision,
+        ways: Ways,
         rng: Rng,
     ) -> Self {
         let skipped = decision.skips();
@@ -76,6 +80,7 @@ impl<'r> Attempts<'r> {
             expected,
             full,
             rng,
+            ways,
             failures: SmallVec::new(),
         }
     }
@@ -120,11 +125,14 @@ impl<'r> Attempts<'r> {
                         target,
                         model: *model,
                         first: record.attempts == 1,
-                        bound: self.bound(record.attempts, deadline, shortened),
+                        time: self.bound(record.attempts, deadline, shortened),
                         stream_idle: Duration::from_millis(timeouts.stream_idle_ms),
                         filtered_is_fault: fallback.outcomes.has(Fault::Moderation),
+                        dialect: self.ways.translated(candidate),
+                        bound: self.alias.one_target,
                     };
-                    match attempt(job, record).await {
+                    let encoded = self.ways.take(candidate);
+                    match attempt(job, encoded, record).await {
                         Ok(reply) => {
                             self.next(Some(Ended::As(OutcomeClass::Success)), deadline);
                             record.reason = match why {

@@ -4,7 +4,7 @@
 use routing::{
     CandidateIx, Nanos, RequestFacts, Rng,
     ejection::Availability,
-    filter::order_by_window,
+    filter::{order_by_reasoning, order_by_window},
     quota::{Estimate, Full},
     rank::{CandidateLive, Ranked, Ranking, View, rank},
     stats::AliasStats,
@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use crate::{
     filter,
     live::{LiveAlias, LiveCandidate},
+    translate::Ways,
 };
 
 /// When and for what a decision is made.
@@ -52,10 +53,11 @@ pub(crate) struct Decision {
 pub(crate) fn decide(
     alias: &LiveAlias,
     facts: &RequestFacts<'_>,
+    ways: &Ways,
     asking: Asking,
     rng: &mut Rng,
 ) -> Decision {
-    let filtered = filter::filter(alias, facts);
+    let filtered = filter::filter(alias, facts, ways);
     let availability: SmallVec<[Availability; 8]> =
         alias.candidates.iter().map(|c| c.availability(asking.now)).collect();
     let view = View {
@@ -88,11 +90,14 @@ pub(crate) fn decide(
     } else {
         rank(&alias.compiled, &view, facts, asking.now, rng)
     };
+    let open = |ix: CandidateIx| {
+        full.iter().all(|(at_limit, _)| *at_limit != ix)
+            && availability.get(ix.get()).is_none_or(|a| *a == Availability::Available)
+    };
+    if facts.reasoning {
+        order_by_reasoning(&mut ranked.ranking, &open, &|ix| filter::reasons(alias, ix));
+    }
     if filtered.by_window {
-        let open = |ix: CandidateIx| {
-            full.iter().all(|(at_limit, _)| *at_limit != ix)
-                && availability.get(ix.get()).is_none_or(|a| *a == Availability::Available)
-        };
         order_by_window(&mut ranked.ranking, &open, &|ix| filter::window(alias, ix));
     }
     let Asking { now, seed, .. } = asking;

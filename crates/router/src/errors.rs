@@ -5,7 +5,9 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
-use providers::errors::{CallerError, to_json};
+use providers::errors::{CallerError, to_anthropic, to_json};
+
+use crate::http::Shape;
 
 /// `type` of errors that the request is the reason of.
 pub(crate) const INVALID_REQUEST: &str = "invalid_request_error";
@@ -102,9 +104,20 @@ impl Refusal {
         self
     }
 
-    /// The body, in OpenAI's shape, with what the metadata has to add.
-    pub(crate) fn body(&self, moniker: Option<&serde_json::Value>) -> Bytes {
-        to_json(self.kind, &self.code, self.param.as_deref(), &self.message, moniker)
+    /// The body, in the shape of the caller's protocol, with what the metadata has to add.
+    pub(crate) fn body(
+        &self,
+        shape: Shape,
+        request_id: &str,
+        moniker: Option<&serde_json::Value>,
+    ) -> Bytes {
+        let param = self.param.as_deref();
+        match shape {
+            Shape::OpenAi => to_json(self.kind, &self.code, param, &self.message, moniker),
+            Shape::Anthropic => {
+                to_anthropic(self.status, &self.code, param, &self.message, request_id, moniker)
+            }
+        }
     }
 }
 

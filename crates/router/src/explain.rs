@@ -1,6 +1,7 @@
 //! The decision for a request and its reasons, as `/v1/explain` and `x-moniker-metadata: full` tell
 //! them. Made from the same types that requests use; nothing is called and nothing changes.
 
+use providers::dialect::Dialect;
 use routing::{
     CandidateIx, Money, Nanos, RequestFacts, Usage,
     ejection::Availability,
@@ -13,7 +14,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    attempts::limit, clock, decide::Decision, filter, live::LiveAlias, record::Record, used::Used,
+    attempts::limit, clock, decide::Decision, filter, live::LiveAlias, record::Record,
+    translate::Ways, used::Used,
 };
 
 /// A decision, explained.
@@ -69,6 +71,9 @@ struct Candidate<'a> {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_model: Option<&'a str>,
+    /// The dialect that the request is translated to; absent: it is passed through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    translated: Option<&'static str>,
     /// What orders the lineup that it stands in.
     strategy: &'static str,
     /// What it was ranked by, for people; absent: its strategy goes by no number.
@@ -110,7 +115,18 @@ struct Outcome<'a> {
     /// A decimal, exact; absent: a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Money>,
+    /// What of the request was adapted or dropped for the target that answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning<'a>>,
     decision: &'a Value,
+}
+
+/// What was done to a field of the request.
+#[derive(Serialize)]
+struct Warning<'a> {
+    field: &'a str,
+    action: &'static str,
+    detail: &'a str,
 }
 
 /// An attempt, for the metadata.
@@ -132,17 +148,24 @@ struct Attempt<'a> {
 }
 
 /// Explains a decision.
-pub(crate) fn explain(alias: &LiveAlias, facts: &RequestFacts<'_>, decision: &Decision) -> Value {
+pub(crate) fn explain(
+    alias: &LiveAlias,
+    facts: &RequestFacts<'_>,
+    ways: &Ways,
+    decision: &Decision,
+) -> Value {
     let now = clock::now();
     let strategies = strategies(&alias.compiled);
     let ranked = decision.ranking().iter().enumerate();
     let candidate = |ix: CandidateIx, rank, filtered| {
-        candidate(alias, ix, rank, decision, strategies[ix.get()], filtered, now)
+        let translated = ways.translated(ix).map(Dialect::name);
+        let strategy = strategies[ix.get()];
+        Candidate { translated, ..candidate(alias, ix, rank, decision, strategy, filtered, now) }
     };
     let mut candidates: Vec<Candidate<'_>> =
         ranked.map(|(rank, ix)| candidate(*ix, Some(rank + 1), None)).collect();
     for ix in indexes(&alias.compiled).filter(|ix| !decision.ranking().contains(ix)) {
-        let why = filter::reason(alias, ix, facts).map(|reason| reason.to_string());
+        let why = filter::told(alias, ix, facts, ways);
         candidates.push(candidate(ix, None, why));
     }
     let explanation = Explanation {
@@ -157,7 +180,12 @@ pub(crate) fn explain(alias: &LiveAlias, facts: &RequestFacts<'_>, decision: &De
             stream: facts.stream,
             prompt_tokens: facts.prompt_tokens,
             output_cap: facts.output_cap,
-            needs: facts.needs.iter().map(routing::Capability::name).collect(),
+            needs: facts
+                .needs
+                .with(facts.endpoint.capability())
+                .iter()
+                .map(routing::Capability::name)
+                .collect(),
             session: facts.session.is_some(),
             providers: &facts.providers,
         },
@@ -221,6 +249,7 @@ fn candidate<'a>(
         entry: &compiled.entry,
         target: format!("{}/{}", compiled.target, compiled.model),
         upstream_model: model.map(|(_, m)| m.upstream_name.as_str()),
+        translated: None,
         strategy,
         score: decision.ranked.scores.get(ix.get()).and_then(|s| s.as_ref()).map(Score::to_string),
         pending: model.map_or(0, |(live, _)| live.stats.pending()),
@@ -287,6 +316,11 @@ pub(crate) fn metadata(record: &Record, decision: &Value) -> Value {
         attempts,
         tokens: record.used(),
         cost: record.cost(),
+        warnings: record
+            .warnings
+            .iter()
+            .map(|w| Warning { field: &w.field, action: w.action.name(), detail: &w.detail })
+            .collect(),
         decision,
     };
     // Texts and numbers: this cannot fail.

@@ -1,15 +1,17 @@
 //! The facts of a request: what its body and its headers say that routing needs. Nothing of a
 //! prompt is copied.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use providers::{BodyError, RequestBody};
+use providers::{BodyError, RequestBody, neutral::Request, protocol::DecodeError};
 use routing::{Endpoint, RequestFacts};
 use smallvec::SmallVec;
 
-use crate::{errors::Refusal, used::Estimate};
+use crate::{errors::Refusal, translate, used::Estimate};
+
+type Neutral = Box<Result<Request, DecodeError>>;
 
 /// A request as it was asked.
 #[derive(Debug)]
@@ -24,20 +26,46 @@ pub(crate) struct Asked {
     pub(crate) timeout: Option<Duration>,
     /// Whether the metadata is wanted.
     pub(crate) metadata: bool,
+    /// The request in the neutral form, once a candidate needed it.
+    neutral: OnceLock<Neutral>,
+    /// Whether it holds a signature that left in a translated answer, once that was asked.
+    marked: OnceLock<bool>,
 }
 
 impl Asked {
-    /// Reads a body and what the headers add to it.
+    /// Reads a body and what the path and the headers add to it: `model` stands for a body that
+    /// names none.
     pub(crate) fn read(
         endpoint: Endpoint,
+        model: Option<&str>,
         text: Bytes,
         headers: &HeaderMap,
     ) -> Result<Self, Refusal> {
-        let read = RequestBody::read(endpoint, &text).map_err(|error| refusal(&error))?;
+        let (text, read) = match (RequestBody::read(endpoint, &text), model) {
+            (Err(BodyError::NoModel), Some(model)) => {
+                let text = naming(&text, model);
+                let read = RequestBody::read(endpoint, &text);
+                (text, read)
+            }
+            (read, _) => (text, read),
+        };
+        let read = read.map_err(|error| refusal(&error))?;
         let timeout = timeout(headers)?;
         let metadata =
             headers.get(crate::respond::names::METADATA).is_some_and(|value| value == "full");
-        Ok(Self { endpoint, text, read, timeout, metadata })
+        let (neutral, marked) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { endpoint, text, read, timeout, metadata, neutral, marked })
+    }
+
+    /// The request in the neutral form, for who is asked in another dialect.
+    pub(crate) fn neutral(&self, headers: &HeaderMap) -> Result<&Request, &DecodeError> {
+        let made = || Box::new(translate::neutral(self, headers));
+        self.neutral.get_or_init(made).as_ref().as_ref()
+    }
+
+    /// Whether it holds a signature that left in a translated answer.
+    pub(crate) fn marked(&self) -> bool {
+        *self.marked.get_or_init(|| translate::is_marked(&self.text))
     }
 
     /// What is known of its size where so many bytes of text are a token.
@@ -65,6 +93,15 @@ impl Asked {
             session,
         })
     }
+}
+
+/// An object that names no model, naming one: as clients write it whose path does.
+fn naming(text: &Bytes, model: &str) -> Bytes {
+    let Some(at) = text.iter().position(|byte| *byte == b'{') else { return text.clone() };
+    let rest = &text[at + 1..];
+    let comma: &[u8] = if rest.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
+    let named = [&text[..=at], b"\"model\":", &providers::json_string(model), comma, rest];
+    Bytes::from(named.concat())
 }
 
 fn refusal(error: &BodyError) -> Refusal {
@@ -135,6 +172,22 @@ mod tests {
         for bad in ["0", "-1", "soon", "NaN", "1e400"] {
             assert!(timeout(&headers(&[("x-moniker-timeout", bad)])).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_path_names_the_model_of_a_body_that_does_not() {
+        let read = |text: &'static str| {
+            let text = Bytes::from_static(text.as_bytes());
+            Asked::read(Endpoint::ChatCompletions, Some("a\"b"), text, &HeaderMap::new())
+        };
+        for (text, want) in [
+            ("{}", r#"{"model":"a\"b"}"#),
+            (r#" { "n":1}"#, r#" {"model":"a\"b", "n":1}"#),
+            (r#"{"model":"c"}"#, r#"{"model":"c"}"#),
+        ] {
+            assert_eq!(read(text).unwrap().text, want);
+        }
+        assert!(read("[]").is_err());
     }
 
     #[test]

@@ -12,14 +12,37 @@ pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 pub(crate) const MAX_HEADERS: usize = 100;
 
 /// What is served, for errors.
-const SERVED: &str = "POST /v1/chat/completions, /v1/completions and /v1/embeddings, \
-                      GET /v1/models and /v1/models/{id}, POST /v1/explain/{path}";
+const SERVED: &str = "POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages and \
+                      /v1/embeddings, GET /v1/models and /v1/models/{id}, POST /v1/explain/{path}";
+
+/// The shape of what the router itself says to a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// OpenAI's.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+}
+
+/// The shape that a caller understands: told by the path, and by the header that Anthropic's
+/// clients always send.
+pub(crate) fn shape(path: &str, headers: &HeaderMap) -> Shape {
+    let below = path.strip_prefix("/v1/").or_else(|| path.strip_prefix('/')).unwrap_or(path);
+    let messages = below == "messages" || below.starts_with("messages/");
+    if messages || headers.contains_key("anthropic-version") {
+        Shape::Anthropic
+    } else {
+        Shape::OpenAi
+    }
+}
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route<'p> {
     /// A call that is routed to a target.
     Call(Endpoint),
+    /// The same, of the model that the path names, as Azure's clients ask.
+    Deployment(&'p str, Endpoint),
     /// The decision for such a call, and its reasons.
     Explain(Endpoint),
     /// The list of models.
@@ -33,6 +56,8 @@ pub(crate) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Ref
     let below = path.strip_prefix("/v1/").or_else(|| path.strip_prefix('/')).unwrap_or(path);
     let (found, allow) = if let Some(endpoint) = Endpoint::from_path(below) {
         (Route::Call(endpoint), Method::POST)
+    } else if let Some((model, endpoint)) = deployment(path) {
+        (Route::Deployment(model, endpoint), Method::POST)
     } else if below == "models" {
         (Route::Models, Method::GET)
     } else if let Some(id) = below.strip_prefix("models/").filter(|id| !id.is_empty()) {
@@ -59,6 +84,12 @@ pub(crate) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Ref
         Refusal::request(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
     refusal.allow = Some(if allow == Method::POST { "POST" } else { "GET" });
     Err(refusal)
+}
+
+/// The model, as it stands in the path, and the endpoint of a path of Azure's.
+fn deployment(path: &str) -> Option<(&str, Endpoint)> {
+    let (model, rest) = path.strip_prefix("/openai/deployments/")?.split_once('/')?;
+    Endpoint::from_path(rest).filter(|_| !model.is_empty()).map(|endpoint| (model, endpoint))
 }
 
 /// What a caller typed, cut for a message.
@@ -192,6 +223,18 @@ mod tests {
         }
         assert_eq!(route(&Method::GET, "/v1/models").unwrap(), Route::Models);
         assert_eq!(route(&Method::GET, "/models/a/b").unwrap(), Route::Model("a/b"));
+        for (path, endpoint) in
+            [("/v1/messages", Endpoint::Messages), ("/responses", Endpoint::Responses)]
+        {
+            assert_eq!(route(&Method::POST, path).unwrap(), Route::Call(endpoint));
+        }
+        assert_eq!(
+            route(&Method::POST, "/openai/deployments/a%20b/chat/completions").unwrap(),
+            Route::Deployment("a%20b", chat)
+        );
+        for path in ["/openai/deployments/a", "/openai/deployments//chat/completions"] {
+            assert_eq!(route(&Method::POST, path).unwrap_err().status, 404, "{path}");
+        }
         for path in ["/", "/v1/files", "/v1/v1/models", "/v1/chat/completions/", "/metrics", "*"] {
             let refusal = route(&Method::POST, path).unwrap_err();
             assert_eq!(refusal.status, 404, "{path}");
@@ -199,6 +242,22 @@ mod tests {
         }
         let refusal = route(&Method::GET, "/v1/embeddings").unwrap_err();
         assert_eq!((refusal.status.as_u16(), refusal.allow), (405, Some("POST")));
+    }
+
+    #[test]
+    fn anthropics_clients_are_told_in_their_shape() {
+        let none = HeaderMap::new();
+        let version = HeaderMap::from_iter([(
+            header::HeaderName::from_static("anthropic-version"),
+            header::HeaderValue::from_static("2023-06-01"),
+        )]);
+        for path in ["/v1/messages", "/messages", "/v1/messages/batches"] {
+            assert_eq!(shape(path, &none), Shape::Anthropic, "{path}");
+        }
+        for path in ["/v1/chat/completions", "/v1/models", "/v1/messagesx"] {
+            assert_eq!(shape(path, &none), Shape::OpenAi, "{path}");
+            assert_eq!(shape(path, &version), Shape::Anthropic, "{path}");
+        }
     }
 
     #[test]

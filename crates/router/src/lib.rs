@@ -1,6 +1,7 @@
 //! The data plane: HTTP server, pipeline, attempts, pools, streams.
 
 pub mod admin;
+mod answer;
 pub mod args;
 mod attempt;
 mod attempts;
@@ -31,5 +32,6 @@ mod session;
 mod source;
 pub mod store;
 pub mod tls;
+mod translate;
 pub mod upstream;
 mod used;

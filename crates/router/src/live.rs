@@ -3,6 +3,7 @@
 //! so that an edit ends none of them. A request loads it once and works with indexes from there on.
 
 pub(crate) mod health;
+pub(crate) mod speaks;
 pub(crate) mod stats;
 pub(crate) mod target;
 
@@ -13,8 +14,9 @@ use std::{
 
 use foldhash::fast::RandomState;
 use http::HeaderValue;
+use providers::dialect::Dialect;
 use routing::{
-    Digest, Nanos, ObjectId, StrategyKind,
+    Digest, Endpoint, Nanos, ObjectId, StrategyKind,
     ejection::Availability,
     snapshot::{
         CompiledAlias, CompiledLineup, CompiledModel, Members, Resource, RoutingSnapshot,
@@ -72,6 +74,7 @@ pub(crate) enum Found<'a> {
 }
 
 /// An alias as requests use it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of no order")]
 pub(crate) struct LiveAlias {
     /// As it was compiled.
     pub(crate) compiled: CompiledAlias,
@@ -89,6 +92,14 @@ pub(crate) struct LiveAlias {
     pub(crate) by_numbers: bool,
     /// Whether one of them goes by the tokens that were used.
     pub(crate) by_usage: bool,
+    /// Whether all candidates are at one target, so that what lives there may be named.
+    pub(crate) one_target: bool,
+    /// Whether some candidate speaks another dialect than OpenAI's, so that answers to chat may
+    /// have been translated.
+    pub(crate) mixed: bool,
+    /// Whether every candidate takes requests as they came, whatever they say, by
+    /// [`Endpoint::ALL`].
+    passes: Vec<bool>,
     digest: Digest,
 }
 
@@ -224,7 +235,16 @@ impl LiveSnapshot {
         let id = compiled.id.to_string();
         let parts: Vec<Digest> = places.iter().flatten().map(|(target, _)| target.digest).collect();
         let revision = Digest::of_parts([digest].iter().chain(&parts).map(Digest::as_bytes));
+        let models = || places.iter().flatten().map(|(target, ix)| &target.models[*ix].speaks);
+        let mixed = models().any(|speaks| speaks.dialect != Dialect::OpenAiChat);
+        let passes = Endpoint::ALL
+            .iter()
+            .map(|endpoint| models().all(|speaks| speaks.always_passes(*endpoint, mixed)))
+            .collect();
         Arc::new(LiveAlias {
+            one_target: compiled.candidates.windows(2).all(|two| two[0].target == two[1].target),
+            mixed,
+            passes,
             header: header_value(&id),
             revision: header_value(&revision.to_string()),
             metrics: metrics.alias(&id),
@@ -316,6 +336,11 @@ impl LiveSnapshot {
 }
 
 impl LiveAlias {
+    /// Whether every candidate takes requests to this endpoint as they came.
+    pub(crate) fn passes(&self, endpoint: Endpoint) -> bool {
+        self.passes.get(endpoint as usize).copied().unwrap_or_default()
+    }
+
     fn is_seen_from(&self, namespace: &str) -> bool {
         self.compiled.export.admits(&self.compiled.id.namespace, namespace)
     }

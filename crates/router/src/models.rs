@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     errors::Refusal,
-    http::shown,
+    http::{Shape, shown},
     live::{Found, LiveAlias, LiveSnapshot},
 };
 
@@ -38,21 +38,66 @@ impl<'a> Model<'a> {
     }
 }
 
+/// A model as Anthropic's clients read it.
+#[derive(Serialize)]
+struct AnthropicModel<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    display_name: &'a str,
+    created_at: String,
+}
+
+impl<'a> AnthropicModel<'a> {
+    fn of(alias: &'a LiveAlias) -> Self {
+        let compiled = &alias.compiled;
+        let created = jiff::Timestamp::from_second(compiled.created).unwrap_or_default();
+        Self {
+            kind: "model",
+            id: &compiled.model,
+            display_name: &compiled.model,
+            created_at: created.to_string(),
+        }
+    }
+}
+
 /// The answer to `GET /v1/models`.
-pub(crate) fn list(live: &LiveSnapshot, namespace: &str) -> Bytes {
+pub(crate) fn list(live: &LiveSnapshot, namespace: &str, shape: Shape) -> Bytes {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        data: Vec<AnthropicModel<'a>>,
+        has_more: bool,
+        first_id: Option<&'a str>,
+        last_id: Option<&'a str>,
+    }
     #[derive(Serialize)]
     struct List<'a> {
         object: &'static str,
         data: Vec<Model<'a>>,
     }
-    let data = live.seen_from(namespace).into_iter().map(|a| Model::of(a)).collect();
+    let seen = live.seen_from(namespace);
+    if shape == Shape::Anthropic {
+        return written(&Page {
+            data: seen.iter().map(|alias| AnthropicModel::of(alias)).collect(),
+            has_more: false,
+            first_id: seen.first().map(|alias| alias.compiled.model.as_str()),
+            last_id: seen.last().map(|alias| alias.compiled.model.as_str()),
+        });
+    }
+    let data = seen.into_iter().map(|alias| Model::of(alias)).collect();
     written(&List { object: "list", data })
 }
 
 /// The answer to `GET /v1/models/{id}`.
-pub(crate) fn one(live: &LiveSnapshot, namespace: &str, id: &str) -> Result<Bytes, Refusal> {
+pub(crate) fn one(
+    live: &LiveSnapshot,
+    namespace: &str,
+    id: &str,
+    shape: Shape,
+) -> Result<Bytes, Refusal> {
     let id = unescaped(id);
     match live.find(namespace, &id) {
+        Found::Alias(alias) if shape == Shape::Anthropic => Ok(written(&AnthropicModel::of(alias))),
         Found::Alias(alias) => Ok(written(&Model::of(alias))),
         Found::Held(..) | Found::Nothing => Err(not_found(live, namespace, &id)),
     }
@@ -64,7 +109,7 @@ fn written(value: &impl Serialize) -> Bytes {
 }
 
 /// Percent-decodes a segment of a path; what decodes to no text stays as it is.
-fn unescaped(text: &str) -> String {
+pub(crate) fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

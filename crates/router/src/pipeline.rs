@@ -26,7 +26,7 @@ use crate::{
     facts::Asked,
     filter,
     fleet::Fleet,
-    http::{Route, check_body, check_head, route},
+    http::{Route, check_body, check_head, route, shape},
     live::{Found, LiveAlias, LiveSnapshot},
     models,
     record::{Counts, Record},
@@ -34,6 +34,7 @@ use crate::{
     respond::{self, Reason, ResponseBody},
     session,
     store::Applied,
+    translate::Ways,
     upstream::Pools,
 };
 
@@ -195,7 +196,13 @@ impl Traffic {
                 };
                 record.ends(end);
                 let http1 = parts.version < Version::HTTP_2;
-                respond::refusal(&refusal, refusal.body(said.as_ref()), record.told(), http1)
+                let shape = shape(parts.uri.path(), &parts.headers);
+                let body = refusal.body(
+                    shape,
+                    record.request_id.to_str().unwrap_or_default(),
+                    said.as_ref(),
+                );
+                respond::refusal(&refusal, body, record.told(), http1)
             }
         }
     }
@@ -210,23 +217,27 @@ impl Traffic {
         check_head(parts, lengths)?;
         let route = route(&parts.method, parts.uri.path())?;
         let namespace = self.namespace()?;
-        let (endpoint, explain_only) = match route {
+        let shape = shape(parts.uri.path(), &parts.headers);
+        let (endpoint, model, explain_only) = match route {
             Route::Models => {
                 record.reason = Reason::Local;
-                return Ok(Reply::Json(models::list(&self.live.load(), namespace)));
+                return Ok(Reply::Json(models::list(&self.live.load(), namespace, shape)));
             }
             Route::Model(id) => {
                 record.reason = Reason::Local;
-                return models::one(&self.live.load(), namespace, id).map(Reply::Json);
+                return models::one(&self.live.load(), namespace, id, shape).map(Reply::Json);
             }
-            Route::Call(endpoint) => (endpoint, false),
-            Route::Explain(endpoint) => (endpoint, true),
+            Route::Call(endpoint) => (endpoint, None, false),
+            Route::Deployment(model, endpoint) => {
+                (endpoint, Some(models::unescaped(model).into_boxed_str()), false)
+            }
+            Route::Explain(endpoint) => (endpoint, None, true),
         };
         record.path = if explain_only { "explain" } else { endpoint.path() };
         let (text, lease) = self.read(parts, body).await?;
-        let asked = Asked::read(endpoint, text, &parts.headers)?;
+        let asked = Asked::read(endpoint, model.as_deref(), text, &parts.headers)?;
         record.stream = asked.read.stream;
-        let alias = self.alias(namespace, &asked, record)?;
+        let alias = self.alias(namespace, &asked, model.as_deref(), record)?;
         record.names(&alias, !explain_only);
         let attempts = match self.decide(&alias, &asked, &parts.headers, explain_only, record)? {
             Decided::Explained(said) => return Ok(Reply::Json(said)),
@@ -259,20 +270,21 @@ impl Traffic {
             served: !explain_only,
         };
         let mut rng = Rng::new(asking.seed);
-        let decision = decide(alias, &facts, asking, &mut rng);
+        let ways = Ways::of(alias, asked, headers, &facts);
+        let decision = decide(alias, &facts, &ways, asking, &mut rng);
         if explain_only {
             record.reason = Reason::Local;
-            let said = explain::explain(alias, &facts, &decision);
+            let said = explain::explain(alias, &facts, &ways, &decision);
             return Ok(Decided::Explained(Bytes::from(said.to_string())));
         }
         if asked.metadata {
-            record.metadata = Some(explain::explain(alias, &facts, &decision));
+            record.metadata = Some(explain::explain(alias, &facts, &ways, &decision));
         }
         if decision.ranking().is_empty() {
             record.reason = Reason::NoTarget;
-            return Err(filter::none_left(alias, &facts));
+            return Err(filter::none_left(alias, &facts, &ways));
         }
-        Ok(Decided::Attempts(Attempts::new(self, alias, asked, headers, decision, rng)))
+        Ok(Decided::Attempts(Attempts::new(self, alias, asked, headers, decision, ways, rng)))
     }
 
     /// The namespace that the caller belongs to. Callers without a key are all that there are.
@@ -304,10 +316,14 @@ impl Traffic {
         &self,
         namespace: &str,
         asked: &Asked,
+        of_path: Option<&str>,
         record: &mut Record,
     ) -> Result<Arc<LiveAlias>, Refusal> {
         let live = self.live.load();
-        let name = asked.read.model_name(&asked.text);
+        let name = match of_path {
+            Some(name) => name.into(),
+            None => asked.read.model_name(&asked.text),
+        };
         match live.find(namespace, &name) {
             Found::Alias(alias) => Ok(Arc::clone(alias)),
             Found::Held(id, held) => {

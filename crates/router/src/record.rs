@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use providers::{Amount, Stream};
+use providers::{Amount, Flow, rules::Warning};
 use routing::{
     CandidateIx, Money, OutcomeClass, Usage,
     fallback::Why,
@@ -93,8 +93,8 @@ pub(crate) struct Seen {
     pub(crate) waited: bool,
 }
 
-impl From<&Stream> for Seen {
-    fn from(stream: &Stream) -> Self {
+impl From<&Flow> for Seen {
+    fn from(stream: &Flow) -> Self {
         Self {
             usage: stream.usage(),
             amount: stream.amount(),
@@ -145,6 +145,8 @@ pub(crate) struct Record {
     pub(crate) estimate: Estimate,
     /// From the start of the attempt to the first content of a stream.
     pub(crate) first_token: Option<Duration>,
+    /// What was adapted or dropped on the way to the target that was tried last.
+    pub(crate) warnings: Vec<Warning>,
     /// What it holds of the limits of the target that was tried last.
     pub(crate) hold: Option<Hold>,
     current: Option<Current>,
@@ -171,6 +173,7 @@ impl Record {
             metadata: None,
             estimate: Estimate::default(),
             first_token: None,
+            warnings: Vec::new(),
             hold: None,
             current: None,
             metrics: Some(metrics),
@@ -209,6 +212,7 @@ impl Record {
     pub(crate) fn attempt_begins(&mut self, candidate: CandidateIx, why: Why, hold: Option<Hold>) {
         self.attempts += 1;
         self.upstream_request_id = None;
+        self.warnings.clear();
         self.hold = hold;
         let pending = self.place(candidate).map(|(target, model)| {
             let model = &target.models[model];

@@ -12,8 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use http::StatusCode;
-use providers::{End, Event, Failure, Judgement, Stream, errors::CallerError, scrub::scrub};
-use routing::{OutcomeClass, outcome::Fault};
+use providers::{End, Event, Failure, Flow, Judgement, scrub::scrub};
+use routing::{Endpoint, OutcomeClass, outcome::Fault};
 use telemetry::RequestEnd;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -26,9 +26,6 @@ use crate::{
 
 /// How long nothing is sent before a keep-alive is.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A comment, without the blank line after which some SDKs see an empty event. It stands between
-/// events, since only whole ones are passed on.
-const KEEP_ALIVE_LINE: &[u8] = b": keep-alive\n";
 /// A stream that waited for its caller for more than one part in so many of its time says nothing of
 /// how fast the provider is.
 const WAITED: u32 = 20;
@@ -38,12 +35,14 @@ const IDLE_TIMES: u32 = 10;
 /// A stream under way.
 pub(crate) struct Relay {
     source: Source,
-    stream: Stream,
+    flow: Flow,
     /// What was held until the commit point.
     held: VecDeque<Event>,
     /// What is to be sent before anything else.
     out: VecDeque<Bytes>,
     target: Arc<LiveTarget>,
+    /// What was called: it says in which form the metadata is told.
+    endpoint: Endpoint,
     idle: Duration,
     /// When something last came, and when content last came.
     heard: Instant,
@@ -74,19 +73,21 @@ impl Relay {
     /// A stream whose first events are held, the first decisive one among them.
     pub(crate) fn new(
         source: Source,
-        stream: Stream,
+        flow: Flow,
         held: VecDeque<Event>,
         ended: bool,
         idle: Duration,
         target: Arc<LiveTarget>,
+        endpoint: Endpoint,
     ) -> Self {
         let now = Instant::now();
         Self {
             source,
-            stream,
+            flow,
             held,
             out: VecDeque::new(),
             target,
+            endpoint,
             idle,
             heard: now,
             content: now,
@@ -132,11 +133,11 @@ impl Relay {
                 State::Open => match self.source.poll_next(cx) {
                     Poll::Ready(Some(Ok(bytes))) => {
                         self.heard = Instant::now();
-                        self.stream.push(bytes);
+                        self.flow.push(bytes);
                     }
                     Poll::Ready(Some(Err(broken))) => self.judge_end(&broken.to_string()),
                     Poll::Ready(None) => {
-                        self.stream.close();
+                        self.flow.close();
                         self.state = State::Ended;
                     }
                     Poll::Pending => match self.poll_timers(cx) {
@@ -160,7 +161,7 @@ impl Relay {
             }
             let event = match self.held.pop_front() {
                 Some(event) => event,
-                None => match self.stream.next() {
+                None => match self.flow.next() {
                     Ok(next) => next?,
                     Err(error) => {
                         self.breaks(&error.to_string());
@@ -170,7 +171,14 @@ impl Relay {
             };
             match event.judgement {
                 Judgement::Error(failure) => {
-                    self.fails(&failure);
+                    // The bytes had ended: a translation says itself that they were not all.
+                    if self.state == State::Ended
+                        && failure.class == OutcomeClass::Fault(Fault::InvalidResponse)
+                        && let Some(record) = &self.record
+                    {
+                        record.truncated();
+                    }
+                    self.fails(&failure, &event.raw);
                     continue;
                 }
                 Judgement::Decisive | Judgement::Terminal { .. } => self.content = Instant::now(),
@@ -186,8 +194,12 @@ impl Relay {
 
     /// No more bytes come: the answer was whole, or it was cut.
     fn judge_end(&mut self, why: &str) {
-        if self.stream.end() == End::Complete {
+        if self.flow.end() == End::Complete {
             self.tell();
+            let last = self.flow.wind_up();
+            if !last.is_empty() {
+                self.out.push_back(last);
+            }
             self.settle(Ending::of(OutcomeClass::Success), RequestEnd::Answered);
             self.state = State::Judged;
         } else {
@@ -202,11 +214,11 @@ impl Relay {
         }
         let message = format!("The stream broke off: {why}. It is not the whole answer.");
         let class = OutcomeClass::Fault(Fault::InvalidResponse);
-        self.fails(&Failure::new(class, message));
+        self.fails(&Failure::new(class, message), &Bytes::new());
     }
 
-    /// Sends an error frame as the last thing.
-    fn fails(&mut self, failure: &Failure) {
+    /// Sends an error frame as the last thing; `said` is what the provider's event holds of it.
+    fn fails(&mut self, failure: &Failure, said: &Bytes) {
         let secrets = [self.target.secret()];
         let ending = Ending {
             status: Some(StatusCode::OK.as_u16()),
@@ -214,7 +226,7 @@ impl Relay {
             message: Some(scrub(&failure.message, &secrets).into()),
             ..Ending::of(failure.class)
         };
-        let frame = CallerError::of(failure, &secrets).to_frame();
+        let frame = self.flow.fail(failure, said, &secrets);
         self.settle(ending, RequestEnd::Cut);
         self.held.clear();
         self.out.push_back(frame);
@@ -225,7 +237,7 @@ impl Relay {
     fn seen(&self) -> Seen {
         let began = self.record.as_ref().map(|record| record.attempt_began());
         let took = began.map_or(Duration::ZERO, |began| began.elapsed());
-        Seen { waited: self.waited * WAITED > took, ..Seen::from(&self.stream) }
+        Seen { waited: self.waited * WAITED > took, ..Seen::from(&self.flow) }
     }
 
     /// Closes the account, once.
@@ -249,12 +261,26 @@ impl Relay {
             ..Ending::of(OutcomeClass::Success)
         });
         let said = explain::metadata(record, &decision);
-        // An event without choices, as the one with usage is: SDKs pass over it.
-        let event = serde_json::json!({
-            "id": "", "object": "chat.completion.chunk", "created": 0, "model": "",
-            "choices": [], "moniker": said,
-        });
-        self.out.push_back(Bytes::from(format!("data: {event}\n\n")));
+        let frame = match self.endpoint {
+            // SDKs pass over events whose name they do not know.
+            Endpoint::Responses | Endpoint::Messages => {
+                let event = serde_json::json!({"type": "moniker", "moniker": said});
+                format!("event: moniker\ndata: {event}\n\n")
+            }
+            // An event without choices, as the one with usage is: SDKs pass over it.
+            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Embeddings => {
+                let object = match self.endpoint {
+                    Endpoint::Completions => "text_completion",
+                    _ => "chat.completion.chunk",
+                };
+                let event = serde_json::json!({
+                    "id": "", "object": object, "created": 0, "model": "", "choices": [],
+                    "moniker": said,
+                });
+                format!("data: {event}\n\n")
+            }
+        };
+        self.out.push_back(Bytes::from(frame));
     }
 
     /// Silence: a keep-alive, or the end of patience. Ready without bytes: the state has changed.
@@ -273,7 +299,7 @@ impl Relay {
             let alive_at = self.sent + KEEP_ALIVE;
             if now >= alive_at {
                 self.sent = now;
-                return Poll::Ready(Some(Bytes::from_static(KEEP_ALIVE_LINE)));
+                return Poll::Ready(Some(self.flow.keep_alive()));
             }
             // Both times only move on while events come: the timer is left to fire early.
             let next = idle_at.min(alive_at);
@@ -290,8 +316,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // A caller that has got the whole answer and goes is no caller that left.
-        if self.state != State::Judged && self.stream.end() == End::Complete && self.held.is_empty()
-        {
+        if self.state != State::Judged && self.flow.end() == End::Complete && self.held.is_empty() {
             self.settle(Ending::of(OutcomeClass::Success), RequestEnd::Answered);
         } else {
             let seen = self.seen();

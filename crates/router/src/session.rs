@@ -60,7 +60,7 @@ mod tests {
             .iter()
             .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
             .collect();
-        let asked = Asked::read(Endpoint::ChatCompletions, text, &headers).unwrap();
+        let asked = Asked::read(Endpoint::ChatCompletions, None, text, &headers).unwrap();
         of(&asked, &headers, by)
     }
 

@@ -78,7 +78,13 @@ impl ProviderKind {
     /// What a model has that states nothing: every endpoint of the dialect, Streaming and Tools.
     pub fn unstated_capabilities(self) -> CapabilitySet {
         let endpoints: &[Capability] = match self {
-            Self::OpenAI | Self::OpenAICompatible => {
+            Self::OpenAI => &[
+                Capability::Chat,
+                Capability::Completions,
+                Capability::Embeddings,
+                Capability::Responses,
+            ],
+            Self::OpenAICompatible => {
                 &[Capability::Chat, Capability::Completions, Capability::Embeddings]
             }
             Self::Anthropic => &[Capability::Chat],
@@ -109,6 +115,8 @@ closed! {
         Completions,
         /// `/v1/embeddings`.
         Embeddings,
+        /// `/v1/responses`. A model without it is asked in another dialect, and its answer translated.
+        Responses,
         /// Answers as a stream of events.
         Streaming,
         /// Calls tools.
@@ -186,6 +194,10 @@ closed! {
         Completions,
         /// `POST /v1/embeddings`.
         Embeddings,
+        /// `POST /v1/responses`.
+        Responses,
+        /// `POST /v1/messages`.
+        Messages,
     }
 }
 
@@ -196,6 +208,8 @@ impl Endpoint {
             Self::ChatCompletions => "chat/completions",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
         }
     }
 
@@ -204,12 +218,25 @@ impl Endpoint {
         Self::ALL.iter().copied().find(|e| e.path() == path)
     }
 
-    /// What a model must be capable of to be asked here.
+    /// What a model is capable of that serves it by itself; every kind of provider has one endpoint
+    /// of its own for Chat.
     pub fn capability(self) -> Capability {
         match self {
-            Self::ChatCompletions => Capability::Chat,
+            Self::ChatCompletions | Self::Messages => Capability::Chat,
             Self::Completions => Capability::Completions,
             Self::Embeddings => Capability::Embeddings,
+            Self::Responses => Capability::Responses,
+        }
+    }
+
+    /// What a model must have one of to serve it: by itself, or through a translation.
+    pub fn served_by(self) -> CapabilitySet {
+        let own = CapabilitySet::default().with(self.capability());
+        match self {
+            Self::Embeddings => own,
+            Self::ChatCompletions | Self::Completions | Self::Responses | Self::Messages => {
+                own.with(Capability::Chat).with(Capability::Responses)
+            }
         }
     }
 }

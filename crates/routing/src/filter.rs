@@ -36,17 +36,23 @@ pub enum FilterReason {
     ContextWindow,
     /// Embeddings of different models do not mix: only the first candidate's model is asked.
     OtherEmbeddingModel,
+    /// The request holds what the candidate's dialect cannot say.
+    Inexpressible,
 }
 
 impl FilterReason {
-    /// The member of the request that is why, where it is one.
-    pub fn field(self) -> Option<&'static str> {
+    /// The member of a request to this endpoint that is why, where it is one.
+    pub fn field(self, endpoint: Endpoint) -> Option<&'static str> {
         match self {
             Self::Capability(Capability::Streaming) => Some("stream"),
             Self::Capability(Capability::Tools) => Some("tools"),
-            Self::Capability(Capability::JsonSchema) => Some("response_format"),
+            Self::Capability(Capability::JsonSchema) => Some(match endpoint {
+                Endpoint::Responses => "text",
+                Endpoint::Messages => "output_config",
+                _ => "response_format",
+            }),
             Self::Capability(Capability::Vision | Capability::Audio | Capability::Documents) => {
-                Some("messages")
+                Some(if endpoint == Endpoint::Responses { "input" } else { "messages" })
             }
             _ => None,
         }
@@ -72,6 +78,9 @@ impl fmt::Display for FilterReason {
             Self::NotAsked => f.write_str("x-moniker-providers leaves it out"),
             Self::ContextWindow => f.write_str("the prompt does not fit its context window"),
             Self::OtherEmbeddingModel => f.write_str("embeddings of different models do not mix"),
+            Self::Inexpressible => {
+                f.write_str("the request holds what its provider's protocol cannot say")
+            }
         }
     }
 }
@@ -83,6 +92,8 @@ pub struct Filterable<'a> {
     pub target: Option<(&'a CompiledTarget, &'a CompiledModel)>,
     /// Whether its credential is there, or it needs none.
     pub credential: bool,
+    /// Whether its dialect can say what the request holds.
+    pub expressible: bool,
 }
 
 /// The outcome of the filter.
@@ -131,7 +142,11 @@ pub fn reason(
     if !candidate.credential {
         return Some(FilterReason::CredentialMissing);
     }
-    let mut needs: CapabilitySet = facts.needs.with(facts.endpoint.capability());
+    let served_by = facts.endpoint.served_by();
+    if served_by.minus(model.capabilities) == served_by {
+        return Some(FilterReason::Capability(facts.endpoint.capability()));
+    }
+    let mut needs: CapabilitySet = facts.needs;
     if facts.stream {
         needs = needs.with(Capability::Streaming);
     }
@@ -158,6 +173,9 @@ pub fn reason(
     {
         return Some(FilterReason::OtherEmbeddingModel);
     }
+    if !candidate.expressible {
+        return Some(FilterReason::Inexpressible);
+    }
     if model.context_window.is_some_and(|window| facts.prompt_tokens / 2 > window) {
         return Some(FilterReason::ContextWindow);
     }
@@ -172,6 +190,16 @@ pub fn order_by_window(
     window: &dyn Fn(CandidateIx) -> Option<u64>,
 ) {
     ranking.sort_by_key(|ix| (!available(*ix), std::cmp::Reverse(window(*ix).unwrap_or(u64::MAX))));
+}
+
+/// Puts candidates that reason first, among the available ones and among the ejected ones, which
+/// stay behind; stable otherwise. For a request that wishes for it.
+pub fn order_by_reasoning(
+    ranking: &mut Ranking,
+    available: &dyn Fn(CandidateIx) -> bool,
+    reasons: &dyn Fn(CandidateIx) -> bool,
+) {
+    ranking.sort_by_key(|ix| (!available(*ix), !reasons(*ix)));
 }
 
 /// The indexes of all candidates of the alias.
@@ -189,6 +217,15 @@ mod tests {
         let windows = [Some(8), None, Some(32), Some(16), None];
         let mut ranking: Ranking = (0..5).map(CandidateIx).collect();
         order_by_window(&mut ranking, &|ix| !matches!(ix.0, 2 | 4), &|ix| windows[ix.get()]);
+        let order: Vec<u8> = ranking.iter().map(|ix| ix.0).collect();
+        assert_eq!(order, [1, 3, 0, 4, 2]);
+    }
+
+    #[test]
+    fn those_that_reason_go_first_and_the_ejected_stay_behind() {
+        let mut ranking: Ranking = (0..5).map(CandidateIx).collect();
+        let reasons = |ix: CandidateIx| matches!(ix.0, 1 | 3 | 4);
+        order_by_reasoning(&mut ranking, &|ix| !matches!(ix.0, 2 | 4), &reasons);
         let order: Vec<u8> = ranking.iter().map(|ix| ix.0).collect();
         assert_eq!(order, [1, 3, 0, 4, 2]);
     }

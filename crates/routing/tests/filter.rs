@@ -59,7 +59,11 @@ fn reason(
     target: &CompiledTarget,
     facts: &RequestFacts<'_>,
 ) -> Option<FilterReason> {
-    let filterable = Filterable { target: Some((target, &target.models[0])), credential: true };
+    let filterable = Filterable {
+        target: Some((target, &target.models[0])),
+        credential: true,
+        expressible: true,
+    };
     filter::reason(alias, facts, CandidateIx(0), filterable)
 }
 
@@ -136,7 +140,8 @@ fn the_first_reason_is_told_in_the_pipelines_order() {
     facts.needs = [Capability::JsonSchema].into_iter().collect();
     facts.providers.push("other");
     let told = |target: &CompiledTarget, facts: &RequestFacts<'_>, credential| {
-        let filterable = Filterable { target: Some((target, &target.models[0])), credential };
+        let filterable =
+            Filterable { target: Some((target, &target.models[0])), credential, expressible: true };
         filter::reason(&alias, facts, CandidateIx(0), filterable)
     };
     assert_eq!(told(&target, &facts, false), Some(FilterReason::Cordoned));

@@ -3,12 +3,14 @@
 
 mod script;
 mod serve;
+mod speech;
 
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use parking_lot::Mutex;
 pub use script::{Script, Step, delta, error, finish, role};
+pub use speech::{Speech, frame};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_rustls::TlsAcceptor;
 

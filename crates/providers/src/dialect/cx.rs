@@ -31,6 +31,62 @@ pub struct Encoded {
     pub back: Back,
 }
 
+/// Hints, by their names in the bodies of all dialects: without one the answer is as right.
+const HINTS: [&str; 28] = [
+    "temperature",
+    "top_p",
+    "topP",
+    "top_k",
+    "topK",
+    "seed",
+    "random_seed",
+    "presence_penalty",
+    "presencePenalty",
+    "frequency_penalty",
+    "frequencyPenalty",
+    "user",
+    "safety_identifier",
+    "metadata",
+    "requestMetadata",
+    "labels",
+    "service_tier",
+    "serviceTier",
+    "store",
+    "stream_options",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "verbosity",
+    "reasoning_effort",
+    "reasoning",
+    "thinking",
+    "thinkingConfig",
+    "include",
+];
+
+impl Encoded {
+    /// The hint that a provider refuses by its name, if it refuses one: the request is then sent once
+    /// more without it.
+    pub fn refused(&self, failure: &crate::Failure) -> Option<&str> {
+        let hint = |name: &&String| HINTS.contains(&name.as_str()) && failure.refuses(name);
+        self.optional.iter().find(hint).map(String::as_str)
+    }
+
+    /// Leaves a member of the body out.
+    pub fn leave_out(&mut self, name: &str) {
+        let Ok(mut body) = Json::parse(&self.body) else { return };
+        for inner in ["generationConfig", "inferenceConfig"] {
+            if body.get(inner).get(name) != &Json::Null {
+                let mut object = body.get(inner).clone();
+                object.take(name);
+                body.set(inner, object);
+            }
+        }
+        body.take(name);
+        self.body = Bytes::from(body.to_vec());
+        self.optional.retain(|known| known != name);
+    }
+}
+
 /// What the way back must know of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Back {

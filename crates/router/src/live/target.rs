@@ -23,6 +23,7 @@ use telemetry::{Metrics, TargetMetrics};
 
 use super::{
     health::{Cell, Change},
+    speaks::Speaks,
     stats::ModelCell,
 };
 use crate::{
@@ -54,6 +55,8 @@ pub(crate) struct LiveTarget {
     pub(crate) probe: Option<Uri>,
     /// Whether it may be asked for usage: false once it refused that member by name.
     pub(crate) ask_usage: AtomicBool,
+    /// Whether it may be told not to store an answer: likewise.
+    pub(crate) say_unstored: AtomicBool,
     /// Whether another credential has taken the place of this one: its late refusals say nothing
     /// of the new one.
     pub(crate) outdated: AtomicBool,
@@ -68,6 +71,8 @@ pub(crate) struct LiveModel {
     pub(crate) label: Arc<str>,
     /// What of a body is rewritten for it.
     pub(crate) rewrite: Rewrite,
+    /// What its provider speaks.
+    pub(crate) speaks: Speaks,
     /// Ejection by what concerns the model alone.
     pub(crate) cell: Arc<Cell>,
     /// What is counted of it, whatever alias uses it.
@@ -144,6 +149,7 @@ impl LiveTarget {
             cell: previous.map(|p| Arc::clone(&p.cell)).unwrap_or_default(),
             // What refused it may be mended or replaced by any edit of the target.
             ask_usage: AtomicBool::new(true),
+            say_unstored: AtomicBool::new(true),
             outdated: AtomicBool::new(false),
             credential,
             compiled: compiled.clone(),
@@ -256,7 +262,9 @@ impl LiveModel {
                 model: json_string(&model.upstream_name),
                 max_output_tokens: model.max_output_tokens,
                 ask_usage: true,
+                unstored: false,
             },
+            speaks: Speaks::new(target, model),
             cell,
             stats,
         }

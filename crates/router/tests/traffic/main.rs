@@ -20,4 +20,5 @@ mod sessions;
 mod streams;
 mod tls;
 mod tokens;
+mod translate;
 mod upstream;

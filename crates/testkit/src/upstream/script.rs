@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::speech::Speech;
+
 /// One thing that it does.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -34,6 +36,8 @@ pub(super) enum Steps {
     Fixed(Vec<Step>),
     /// A good answer with this text: JSON or a stream, as the request wants.
     Chat { text: String, usage: (u64, u64) },
+    /// This, in the dialect that is asked.
+    Said(Box<Speech>),
 }
 
 impl Script {
@@ -51,6 +55,11 @@ impl Script {
     pub fn chat_using(text: &str, prompt: u64, answer: u64) -> Self {
         let steps = Steps::Chat { text: text.to_owned(), usage: (prompt, answer) };
         Self { steps, thinks: Duration::ZERO }
+    }
+
+    /// This answer, in whatever dialect is asked: JSON, or a stream when the request wants one.
+    pub(super) fn said(speech: Speech) -> Self {
+        Self { steps: Steps::Said(Box::new(speech)), thinks: Duration::ZERO }
     }
 
     /// The same after so long: how fast a provider is.
@@ -96,6 +105,17 @@ impl Script {
         let head = Step::Send(Bytes::from_static(head.as_bytes()));
         let body = chunks.into_iter().map(|c| Step::Send(chunk(c.as_bytes())));
         Self::steps(std::iter::once(head).chain(body).chain(then))
+    }
+
+    /// A body of these pieces, each a chunk of its own, of this content-type; `ends`: well, or the
+    /// connection is closed in the middle.
+    pub fn pieces(kind: &str, pieces: impl IntoIterator<Item = Bytes>, ends: bool) -> Self {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        let last = if ends { Step::Send(Bytes::from_static(b"0\r\n\r\n")) } else { Step::Close };
+        let body = pieces.into_iter().map(|piece| Step::Send(chunk(&piece)));
+        Self::steps(std::iter::once(Step::Send(Bytes::from(head))).chain(body).chain([last]))
     }
 
     /// Resets the connection before an answer.
@@ -184,7 +204,7 @@ pub(super) fn good(request: &Value, text: &str, (prompt, answer): (u64, u64)) ->
     vec![Step::Send(response(200, &headers, body.to_string().as_bytes()))]
 }
 
-fn response(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Bytes {
+pub(super) fn response(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Bytes {
     let mut head = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -73,7 +73,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     while let Some(received) = read(stream, number).await? {
-        let json = received.json();
+        let (json, path) = (received.json(), received.path.clone());
         let script = shared.scripts.lock().pop_front();
         let script = script.unwrap_or_else(|| shared.default.lock().clone());
         shared.received.lock().push(received);
@@ -81,6 +81,7 @@ where
         let steps = match script.steps {
             Steps::Fixed(steps) => steps,
             Steps::Chat { text, usage } => good(&json, &text, usage),
+            Steps::Said(speech) => speech.steps(&path, &json),
         };
         if !script.thinks.is_zero() {
             tokio::time::sleep(script.thinks).await;

@@ -1,0 +1,123 @@
+//! What a model's provider speaks: its dialect, where it is spoken, and how a request to an endpoint
+//! of the callers' API is asked there.
+
+use providers::{
+    address::{dialect, family},
+    dialect::{Candidate, Dialect, Host, quirks::Quirks},
+    family::Family,
+    translate::chat_may_refuse_tools,
+};
+use routing::{
+    Capability, CapabilitySet, Endpoint, ProviderKind,
+    snapshot::{CompiledModel, CompiledTarget},
+};
+
+/// How a candidate is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As the caller asked: its protocol is the provider's.
+    Pass,
+    /// In this dialect.
+    Translate(Dialect),
+    /// Not at all: no dialect of its provider has such an endpoint.
+    Nowhere,
+}
+
+/// What a model speaks.
+#[derive(Debug)]
+pub(crate) struct Speaks {
+    /// The provider's own dialect.
+    pub(crate) dialect: Dialect,
+    host: Host,
+    family: Family,
+    quirks: Option<&'static Quirks>,
+    /// The target's id: signatures are bound to it.
+    target: String,
+    model: String,
+    capabilities: CapabilitySet,
+    max_output: Option<u64>,
+}
+
+impl Speaks {
+    /// What is spoken to this model of this target.
+    pub(crate) fn new(target: &CompiledTarget, model: &CompiledModel) -> Self {
+        let (dialect, host) = dialect(target.provider, model);
+        let id = target.id.to_string();
+        let newest = Candidate::new(dialect, &id, &model.name, &model.upstream_name).family;
+        Self {
+            dialect,
+            host,
+            family: family(model).unwrap_or(newest),
+            quirks: (target.provider == ProviderKind::OpenAICompatible)
+                .then(|| Quirks::of(&target.endpoint.url)),
+            target: id,
+            model: model.upstream_name.clone(),
+            capabilities: model.capabilities,
+            max_output: model.max_output_tokens,
+        }
+    }
+
+    /// Whether the target has `/responses`.
+    pub(crate) fn serves_responses(&self) -> bool {
+        self.dialect == Dialect::OpenAiChat && self.capabilities.has(Capability::Responses)
+    }
+
+    /// Whether the model answers on its provider's own chat endpoint.
+    pub(crate) fn serves_chat(&self) -> bool {
+        self.capabilities.has(Capability::Chat)
+    }
+
+    /// Whether it is a compatible server, not OpenAI itself.
+    pub(crate) fn is_compatible(&self) -> bool {
+        self.quirks.is_some()
+    }
+
+    /// How an endpoint is asked, whatever the request.
+    pub(crate) fn way(&self, endpoint: Endpoint) -> Way {
+        let has = |capability| self.capabilities.has(capability);
+        let open = self.dialect == Dialect::OpenAiChat;
+        let passes = match endpoint {
+            Endpoint::ChatCompletions => open && has(Capability::Chat),
+            Endpoint::Completions => open && has(Capability::Completions),
+            Endpoint::Responses => self.serves_responses(),
+            Endpoint::Messages => self.dialect == Dialect::Anthropic && self.host == Host::Own,
+            Endpoint::Embeddings if open => true,
+            Endpoint::Embeddings => return Way::Nowhere,
+        };
+        if passes {
+            Way::Pass
+        } else if open && !has(Capability::Chat) {
+            Way::Translate(Dialect::OpenAiResponses)
+        } else {
+            Way::Translate(self.dialect)
+        }
+    }
+
+    /// Whether any request to an endpoint is taken as it came; `mixed`: answers to chat may have been
+    /// translated, so that signatures in the history must be looked at.
+    pub(crate) fn always_passes(&self, endpoint: Endpoint, mixed: bool) -> bool {
+        self.way(endpoint) == Way::Pass
+            && match endpoint {
+                Endpoint::ChatCompletions => {
+                    !mixed && !chat_may_refuse_tools(&self.candidate(self.dialect, false))
+                }
+                Endpoint::Completions | Endpoint::Embeddings => true,
+                Endpoint::Responses | Endpoint::Messages => false,
+            }
+    }
+
+    /// It, as somebody to translate for; `bound`: what lives at one provider may pass.
+    pub(crate) fn candidate(&self, dialect: Dialect, bound: bool) -> Candidate<'_> {
+        Candidate {
+            dialect,
+            host: self.host,
+            target: &self.target,
+            model: &self.model,
+            family: self.family,
+            capabilities: self.capabilities,
+            max_output: self.max_output,
+            quirks: self.quirks,
+            bound,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Which candidates take a request as it came, which are asked in another dialect, and what the
+//! others cannot say. A request is decoded once, when a candidate first needs it, and encoded for
+//! each candidate that the filter leaves: what cannot be encoded filters that candidate.
+
+use http::{HeaderMap, HeaderName};
+use providers::{
+    dialect::{Dialect, Encoded, encode},
+    neutral::Request,
+    protocol::{DecodeError, Protocol, decode},
+    rules::Refusal,
+    translate::{chat_may_refuse_tools, chat_refuses_tools, dialect_for},
+};
+use routing::{
+    CandidateIx, Capability, Endpoint, RequestFacts,
+    filter::{FilterReason, indexes},
+};
+
+use crate::{
+    facts::Asked,
+    filter,
+    live::{
+        LiveAlias,
+        speaks::{Speaks, Way},
+    },
+};
+
+/// The caller's wishes for what is in beta at Anthropic.
+pub(crate) const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// Encoded bodies that are kept from the decision to the attempt: larger ones are made again.
+const KEPT: usize = 64 << 10;
+/// How a signature begins that left in a translated answer.
+const MARK: &[u8] = b"\"mk1.";
+
+/// The protocol of an endpoint's callers; `None`: one whose requests are not translated.
+pub(crate) fn protocol(endpoint: Endpoint) -> Option<Protocol> {
+    match endpoint {
+        Endpoint::ChatCompletions => Some(Protocol::Chat),
+        Endpoint::Completions => Some(Protocol::Completions),
+        Endpoint::Responses => Some(Protocol::Responses),
+        Endpoint::Messages => Some(Protocol::Messages),
+        Endpoint::Embeddings => None,
+    }
+}
+
+/// Why a candidate cannot be told what the request says.
+#[derive(Clone, Debug)]
+pub(crate) enum Unfit {
+    /// A field has no form there.
+    Field(Refusal),
+    /// The request cannot be read, which a translation must.
+    Unread(DecodeError),
+    /// Its provider has no such endpoint.
+    Nowhere,
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Field(Refusal { field, detail, .. }) => {
+                let detail = detail.trim_end_matches('.');
+                write!(f, "`{field}` cannot be sent there: {detail}")
+            }
+            Self::Unread(error) => {
+                let text = error.to_string();
+                write!(f, "the request cannot be translated: {}", text.trim_end_matches('.'))
+            }
+            Self::Nowhere => f.write_str("its provider has no such endpoint"),
+        }
+    }
+}
+
+impl Unfit {
+    /// `param` and `code` of the caller's error.
+    pub(crate) fn told(&self) -> (Option<&str>, &'static str) {
+        match self {
+            Self::Field(refusal) if refusal.not_portable => (Some(&refusal.field), "not_portable"),
+            Self::Field(refusal) => (Some(&refusal.field), "unsupported_parameter"),
+            Self::Unread(error) => (error.param.as_deref(), "invalid_request"),
+            Self::Nowhere => (Some("model"), "unsupported_parameter"),
+        }
+    }
+}
+
+/// How each candidate is asked, where not all are asked as the caller did.
+#[derive(Debug, Default)]
+pub(crate) struct Ways(Option<Box<Differing>>);
+
+#[derive(Debug, Default)]
+struct Differing {
+    unfit: Vec<(CandidateIx, Unfit)>,
+    translated: Vec<(CandidateIx, Dialect)>,
+    encoded: Vec<(CandidateIx, Box<Encoded>)>,
+}
+
+impl Ways {
+    /// How the candidates of an alias are asked.
+    pub(crate) fn of(
+        alias: &LiveAlias,
+        asked: &Asked,
+        headers: &HeaderMap,
+        facts: &RequestFacts<'_>,
+    ) -> Self {
+        let bound = asked.read.bound.filter(|_| !alias.one_target);
+        if bound.is_none() && !asked.read.background && alias.passes(asked.endpoint) {
+            return Self::default();
+        }
+        let mut ways = Differing::default();
+        for ix in indexes(&alias.compiled) {
+            let Some((live, _)) = alias.candidates[ix.get()].model() else { continue };
+            if !matches!(
+                filter::reason(alias, ix, facts, &Self::default()),
+                None | Some(FilterReason::ContextWindow)
+            ) {
+                continue;
+            }
+            if let Some(member) = bound {
+                ways.unfit.push((ix, Unfit::Field(not_portable(member))));
+                continue;
+            }
+            if asked.read.background {
+                ways.unfit.push((ix, Unfit::Field(background())));
+                continue;
+            }
+            match way(&live.speaks, asked, headers, alias.mixed) {
+                Way::Pass => {}
+                Way::Nowhere => ways.unfit.push((ix, Unfit::Nowhere)),
+                Way::Translate(_) => match asked.neutral(headers) {
+                    Err(error) => ways.unfit.push((ix, Unfit::Unread(error.clone()))),
+                    Ok(request) => ways.encode(ix, &live.speaks, request, alias.one_target),
+                },
+            }
+        }
+        Self(Some(Box::new(ways)))
+    }
+
+    /// Why a candidate cannot be told what the request says, if so.
+    pub(crate) fn unfit(&self, ix: CandidateIx) -> Option<&Unfit> {
+        let mut unfit = self.0.as_ref()?.unfit.iter();
+        unfit.find(|(unfit, _)| *unfit == ix).map(|(_, why)| why)
+    }
+
+    /// The dialect that a candidate is asked in, where that is not the caller's protocol.
+    pub(crate) fn translated(&self, ix: CandidateIx) -> Option<Dialect> {
+        let mut translated = self.0.as_ref()?.translated.iter();
+        translated.find(|(found, _)| *found == ix).map(|(_, dialect)| *dialect)
+    }
+
+    /// The request as this candidate gets it, where it is still there.
+    pub(crate) fn take(&mut self, ix: CandidateIx) -> Option<Box<Encoded>> {
+        let encoded = &mut self.0.as_mut()?.encoded;
+        let at = encoded.iter().position(|(found, _)| *found == ix)?;
+        Some(encoded.swap_remove(at).1)
+    }
+}
+
+impl Differing {
+    fn encode(&mut self, ix: CandidateIx, speaks: &Speaks, request: &Request, bound: bool) {
+        let dialect = asked_in(speaks, request, bound);
+        match encode(request, &speaks.candidate(dialect, bound)) {
+            Err(refusal) => self.unfit.push((ix, Unfit::Field(refusal))),
+            Ok(encoded) => {
+                self.translated.push((ix, dialect));
+                if encoded.body.len() <= KEPT {
+                    self.encoded.push((ix, Box::new(encoded)));
+                }
+            }
+        }
+    }
+}
+
+/// How a candidate is asked this request.
+fn way(speaks: &Speaks, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Way {
+    let way = speaks.way(asked.endpoint);
+    if way != Way::Pass {
+        return way;
+    }
+    // A signature that left in a translated answer is read by a translation alone.
+    let marked = match asked.endpoint {
+        Endpoint::Messages | Endpoint::Responses => asked.marked(),
+        Endpoint::ChatCompletions => mixed && asked.marked(),
+        Endpoint::Completions | Endpoint::Embeddings => false,
+    };
+    if marked {
+        let responses = asked.endpoint == Endpoint::Responses;
+        let dialect = if responses { Dialect::OpenAiResponses } else { speaks.dialect };
+        return Way::Translate(dialect);
+    }
+    if asked.endpoint == Endpoint::ChatCompletions
+        && asked.read.needs.has(Capability::Tools)
+        && let candidate = speaks.candidate(Dialect::OpenAiChat, false)
+        && chat_may_refuse_tools(&candidate)
+        && let Ok(request) = asked.neutral(headers)
+        && chat_refuses_tools(request, &candidate)
+    {
+        return Way::Translate(dialect_for(request, &candidate, speaks.serves_responses()));
+    }
+    Way::Pass
+}
+
+/// The dialect in which a request that is translated is asked.
+pub(crate) fn asked_in(speaks: &Speaks, request: &Request, bound: bool) -> Dialect {
+    match (request.protocol, speaks.dialect) {
+        (Protocol::Responses, Dialect::OpenAiChat) if speaks.serves_responses() => {
+            Dialect::OpenAiResponses
+        }
+        (_, Dialect::OpenAiChat) if !speaks.serves_chat() => Dialect::OpenAiResponses,
+        (_, Dialect::OpenAiChat) => dialect_for(
+            request,
+            &speaks.candidate(Dialect::OpenAiChat, bound),
+            speaks.serves_responses(),
+        ),
+        (_, dialect) => dialect,
+    }
+}
+
+/// Whether a body holds a signature that left in a translated answer.
+pub(crate) fn is_marked(text: &[u8]) -> bool {
+    memchr::memmem::find(text, MARK).is_some()
+}
+
+/// Decodes a request, with what its headers add.
+pub(crate) fn neutral(asked: &Asked, headers: &HeaderMap) -> Result<Request, DecodeError> {
+    let Some(protocol) = protocol(asked.endpoint) else {
+        return Err(DecodeError { param: None, message: "It is not translated.".to_owned() });
+    };
+    let mut request = decode(protocol, &asked.text)?;
+    if protocol == Protocol::Messages {
+        for value in headers.get_all(&BETA) {
+            let names = value.to_str().unwrap_or_default().split(',').map(str::trim);
+            request.betas.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+    }
+    Ok(request)
+}
+
+fn not_portable(member: &'static str) -> Refusal {
+    let detail = "It names what lives at one provider, and this alias has targets at several.";
+    Refusal { field: member.to_owned(), detail: detail.to_owned(), not_portable: true }
+}
+
+fn background() -> Refusal {
+    let detail = "Stored answers are not served.";
+    Refusal { field: "background".to_owned(), detail: detail.to_owned(), not_portable: false }
+}

@@ -1,6 +1,6 @@
 //! The arguments of `moniker controller`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -14,10 +14,11 @@ use crate::publish;
 /// `~/.kube/config`, then the ServiceAccount of the pod.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Args {
-    /// Where routers fetch their snapshots. The stream is not authenticated yet, so an address
-    /// beyond loopback is refused.
-    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8443", value_parser = loopback)]
-    pub listen: SocketAddr,
+    /// Where routers fetch their snapshots. Default: [::]:8443 with --release, which also takes IPv4
+    /// (0.0.0.0 where there is no IPv6); without it the stream is neither encrypted nor
+    /// authenticated, so that it is 127.0.0.1:8443 and an address beyond loopback is refused.
+    #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "MONIKER_ADMIN", value_name = "ADDRESS", default_value = "[::]:9090")]
@@ -60,6 +61,34 @@ pub struct Args {
     #[arg(long, env = "MONIKER_ROUTER_SERVICE", value_name = "NAMESPACE/NAME")]
     pub router_service: Option<ObjectId>,
 
+    /// The release that this controller is of, as the prefix of its objects: it fills the Secrets
+    /// NAME-ca and NAME-keys and the ConfigMap NAME-ca (ca.crt: whom routers trust), serves the
+    /// stream under TLS as NAME-controller.NAMESPACE.svc, and writes status while it holds the Lease
+    /// NAME-controller.
+    #[arg(
+        long,
+        env = "MONIKER_RELEASE",
+        value_name = "NAMESPACE/NAME",
+        requires = "router_service_account"
+    )]
+    pub release: Option<ObjectId>,
+
+    /// The ServiceAccount in the release's namespace that routers run as. They may follow the stream
+    /// with its token of the audience moniker-stream.NAMESPACE.NAME, and nobody else may.
+    #[arg(
+        long,
+        env = "MONIKER_ROUTER_SERVICE_ACCOUNT",
+        value_name = "NAME",
+        requires = "release",
+        value_parser = service_account
+    )]
+    pub router_service_account: Option<String>,
+
+    /// A Secret of the release's namespace (tls.crt, tls.key, ca.crt), such as cert-manager keeps,
+    /// to serve the stream with instead of an authority of the controller's own.
+    #[arg(long, env = "MONIKER_TLS_SECRET", value_name = "NAME", requires = "release")]
+    pub tls_secret: Option<String>,
+
     /// The time from one sweep of the routers to the next.
     #[arg(
         long,
@@ -71,6 +100,8 @@ pub struct Args {
     pub sweep_interval: Duration,
 }
 
+/// Where the stream is served, unless said otherwise.
+const PORT: u16 = 8443;
 /// How often routers may be swept: what they told fades within a minute or so.
 const SWEEP_INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
 
@@ -82,11 +113,28 @@ pub fn sweep_interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "want a duration from 100ms to 1m, such as 5s".to_owned())
 }
 
-/// An address that the stream may be served at.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address = text.parse().map_err(|_| "want ADDRESS:PORT, such as 127.0.0.1:8443")?;
-    publish::check_address(address).map_err(|refused| refused.to_string())?;
-    Ok(address)
+impl Args {
+    /// Where the stream is served.
+    pub(crate) fn listen(&self) -> Result<SocketAddr, publish::NotLoopback> {
+        let default = || match self.release {
+            Some(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)),
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+        };
+        let address = self.listen.unwrap_or_else(default);
+        if self.release.is_none() {
+            publish::check_address(address)?;
+        }
+        Ok(address)
+    }
+}
+
+/// The name of a ServiceAccount: one that cannot be mistaken for more than a name.
+fn service_account(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if text.is_empty() || text.len() > 253 || !text.chars().all(fine) {
+        return Err("want the name of a ServiceAccount, such as moniker-router".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -109,13 +157,35 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_stays_on_loopback() {
+    fn the_stream_stays_on_loopback_unless_it_is_a_releases() {
+        let listen = |more: &[&str]| {
+            Command::try_parse_from([&["x"][..], more].concat()).unwrap().args.listen()
+        };
+        assert_eq!(listen(&[]).unwrap(), "127.0.0.1:8443".parse().unwrap());
         for fine in ["127.0.0.1:0", "127.9.9.9:8443", "[::1]:8443"] {
-            Command::try_parse_from(["x", "--listen", fine]).unwrap();
+            listen(&["--listen", fine]).unwrap();
         }
-        for wrong in ["0.0.0.0:8443", "[::]:8443", "10.0.0.1:8443", "localhost"] {
-            let error = Command::try_parse_from(["x", "--listen", wrong]).unwrap_err();
-            assert!(error.to_string().contains("127.0.0.1:8443"), "{error}");
+        let release = ["--release", "moniker/m", "--router-service-account", "m-router"];
+        for wrong in ["0.0.0.0:8443", "[::]:8443", "10.0.0.1:8443"] {
+            let error = listen(&["--listen", wrong]).unwrap_err();
+            assert!(error.to_string().contains("--release"), "{error}");
+            let of_release = [&release[..], &["--listen", wrong]].concat();
+            assert_eq!(listen(&of_release).unwrap(), wrong.parse().unwrap());
+        }
+        assert_eq!(listen(&release).unwrap(), "[::]:8443".parse().unwrap());
+    }
+
+    #[test]
+    fn a_release_needs_to_know_its_routers() {
+        for wrong in [
+            &["--release", "moniker/m"][..],
+            &["--router-service-account", "m-router"],
+            &["--tls-secret", "m-tls"],
+            &["--release", "m", "--router-service-account", "m-router"],
+            &["--release", "moniker/m", "--router-service-account", "a:b"],
+        ] {
+            let parsed = Command::try_parse_from([&["x"][..], wrong].concat());
+            assert!(parsed.is_err(), "{wrong:?}");
         }
     }
 

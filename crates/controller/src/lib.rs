@@ -19,6 +19,7 @@ pub mod publish;
 mod run;
 mod serve;
 mod status;
+mod trust;
 mod watch;
 
 pub use args::{Args, sweep_interval};

@@ -35,7 +35,7 @@ use routing::{ObjectId, RoutingSnapshot};
 use telemetry::ControllerMetrics;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
-use wire::{Key, Kind};
+use wire::{AdminToken, Key, Kind};
 
 use crate::fleet::Fleet;
 
@@ -56,6 +56,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The key of the hashes that stand for credentials, the same on every replica.
     pub credential_key: SecretBytes,
+    /// What opens the routers' `/config`; `None` leaves it open.
+    pub admin_token: Option<AdminToken>,
     /// Where connected routers are counted.
     pub metrics: Arc<ControllerMetrics>,
     /// What routers are told of each other; `None`: nothing.
@@ -131,7 +133,7 @@ impl Publisher {
         self.0.doubts.subscribe()
     }
 
-    /// Ends every stream, for good.
+    /// Ends every stream, for good; each router is told when to ask again, whoever then answers.
     pub fn close(&self) {
         self.0.closed.cancel();
     }

@@ -1,18 +1,19 @@
 //! The controller on a real API server: everything put together, and the one loop that joins what
 //! the sources tell, compiles it and hands it on.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use compiler::{Namespaces, SecretBytes};
+use compiler::Namespaces;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PartialObjectMeta};
 use kube::config::InferConfigError;
 use kube::{Client, Config};
-use routing::{Digest, ObjectId};
+use routing::ObjectId;
 use telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -25,8 +26,9 @@ use crate::fleet::{self, Discovery, Fleet};
 use crate::health::{self, Health};
 use crate::join::Join;
 use crate::publish::{self, Publisher};
-use crate::serve;
+use crate::serve::{self, Secure};
 use crate::status::Writer;
+use crate::trust::{Callers, Certificates, Keeper, Keys, Set, guarded};
 use crate::watch::{Backoff, Cluster, Fetches, Reach, Sources, said};
 
 /// How long a connection to the API server may be silent: longer than a watch is without a
@@ -64,6 +66,9 @@ pub enum Error {
     /// The stream may not be served there.
     #[error("--listen: {0}")]
     NotLoopback(#[from] publish::NotLoopback),
+    /// TLS cannot be set up at all.
+    #[error("the stream's TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// Routers cannot be swept.
     #[error(transparent)]
     Fleet(#[from] fleet::NoClient),
@@ -71,12 +76,11 @@ pub enum Error {
 
 /// Runs a controller until `stop`.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
-    // The arguments are checked where they are parsed; whoever makes them otherwise is told here.
-    publish::check_address(args.listen)?;
-    let stream = bind("--listen", args.listen).await?;
+    let stream = bind("--listen", args.listen()?).await?;
     let admin = bind("--admin", args.admin).await?;
     let metrics = Arc::new(ControllerMetrics::default());
     let fleet = fleet(&args, &metrics)?;
+    let certificates = Certificates::new()?;
     let health = Arc::new(ArcSwap::default());
     let routes = health::routes(health.clone(), metrics.clone());
     let admin = tokio::spawn(serve::serve(admin, routes, stop.clone()));
@@ -87,8 +91,14 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Error> {
     };
     let result = match connected {
         Ok(Some(cluster)) => {
-            let control = Control { args, cluster, stream, fleet, health, metrics };
-            control.run(stop.clone()).await;
+            let trusted = tokio::select! {
+                trusted = trust(&args, &cluster, certificates, &metrics) => Some(trusted),
+                () = stop.cancelled() => None,
+            };
+            if let Some(trust) = trusted {
+                let control = Control { args, cluster, trust, stream, fleet, health, metrics };
+                Box::pin(control.run(stop.clone())).await;
+            }
             Ok(())
         }
         Ok(None) => Ok(()),
@@ -105,6 +115,32 @@ struct Connected {
     client: Client,
     /// What tells it from others.
     identity: String,
+}
+
+/// Whom the stream is for, and by which keys.
+struct Trust {
+    keys: Keys,
+    /// For a release: the stream under TLS, for its routers alone.
+    release: Option<(Keeper, Secure)>,
+}
+
+/// What the stream is trusted by. For a release that is in objects of the cluster, and waits for
+/// them.
+async fn trust(
+    args: &Args,
+    cluster: &Connected,
+    certificates: Certificates,
+    metrics: &Arc<ControllerMetrics>,
+) -> Trust {
+    let (Some(release), Some(account)) = (&args.release, &args.router_service_account) else {
+        return Trust { keys: Keys::open(&cluster.identity), release: None };
+    };
+    let set = Set::new(release.clone(), &args.cluster_domain, args.tls_secret.clone());
+    let mut keeper = Keeper::new(&cluster.client, set, certificates.clone());
+    let keys = keeper.ready().await;
+    let callers = Callers::new(cluster.client.clone(), release, account, metrics.clone());
+    let secure = Secure { config: certificates.config(), callers };
+    Trust { keys, release: Some((keeper, secure)) }
 }
 
 /// The routers, where they can be found.
@@ -125,6 +161,7 @@ fn fleet(args: &Args, metrics: &Arc<ControllerMetrics>) -> Result<Option<Fleet>,
 struct Control {
     args: Args,
     cluster: Connected,
+    trust: Trust,
     stream: TcpListener,
     fleet: Option<Fleet>,
     health: Arc<ArcSwap<Health>>,
@@ -134,11 +171,13 @@ struct Control {
 impl Control {
     /// Controls the cluster until `stop`.
     async fn run(self, stop: CancellationToken) {
-        let Self { args, cluster, stream, fleet, health, metrics } = self;
+        let Self { args, cluster, trust, stream, fleet, health, metrics } = self;
+        let Trust { keys, release } = trust;
         let Connected { client, identity } = cluster;
         let publisher = Publisher::new(publish::Settings {
             controller: name(),
-            credential_key: key(&identity, "credential hashes"),
+            credential_key: keys.credential_hashes,
+            admin_token: keys.admin,
             heartbeat: publish::Settings::HEARTBEAT,
             metrics: metrics.clone(),
             cluster: identity.clone(),
@@ -152,7 +191,7 @@ impl Control {
             ),
             cluster_domain: args.cluster_domain,
             dev: false,
-            credential_version_key: key(&identity, "credential versions"),
+            credential_version_key: keys.credential_versions,
         };
         let (reports, reported) = mpsc::channel(REPORTS);
         let writer = Writer::new(client.clone(), fleet.is_some(), metrics.clone());
@@ -167,13 +206,17 @@ impl Control {
             health,
             metrics,
         };
-        let routes = publish::routes(publisher.clone());
+        let (keeper, secure) = release.unzip();
+        let mut routes = publish::routes(publisher.clone());
+        if let Some(Secure { callers, .. }) = &secure {
+            routes = guarded(routes, callers.clone());
+        }
         let work = async {
             tokio::join!(
                 // The writer ends after the loop, once what it has begun to write is answered.
                 join.run(stop.clone()),
                 writer.run(reported),
-                serve::serve(stream, routes, stop.clone()),
+                serve::serve_with(stream, routes, secure, stop.clone()),
                 sweep(fleet, args.router_service, client, stop.clone()),
                 async {
                     stop.cancelled().await;
@@ -187,10 +230,19 @@ impl Control {
         };
         tokio::select! {
             _ = work => {}
-            // It asks for ever.
+            // These go on for ever.
             () = pulse => {}
+            never = keep(keeper) => match never {},
             () = late => warn!("what had begun did not end in time"),
         }
+    }
+}
+
+/// Keeps what the stream is trusted by, where that is this controller's to keep.
+async fn keep(keeper: Option<Keeper>) -> Infallible {
+    match keeper {
+        Some(keeper) => keeper.run().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -212,13 +264,6 @@ async fn sweep(
 fn name() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "controller".to_owned());
     format!("{host}-{}", std::process::id())
-}
-
-/// A key for hashes that all replicas, now and later, must make alike. It hides nothing: the hashes
-/// stay in the cluster and on loopback, and are too short to tell what they are of.
-fn key(cluster: &str, purpose: &str) -> SecretBytes {
-    let half = |n: u8| Digest::of_parts([cluster.as_bytes(), purpose.as_bytes(), &[n]]);
-    SecretBytes::new([half(0).as_bytes(), half(1).as_bytes()].concat())
 }
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {

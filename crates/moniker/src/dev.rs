@@ -18,6 +18,7 @@ use controller::{
 use lineup::{Lineup, Outcome};
 use router::{
     args::{ResponseHeaders, Size},
+    link::Trust,
     pipeline::Options,
     run::{Config, Running, seed},
     upstream::UpstreamConfig,
@@ -205,6 +206,7 @@ async fn stream(args: &Args, stop: &CancellationToken) -> anyhow::Result<(Publis
         cluster: format!("dev-{}", Uuid::new_v4()),
         heartbeat: publish::Settings::HEARTBEAT,
         credential_key: key(),
+        admin_token: None,
         metrics,
         fleet: Some(fleet.clone()),
     });
@@ -231,6 +233,7 @@ async fn start(
             max_body: args.max_body.0,
             ..Options::default()
         },
+        trust: Trust::default(),
         upstream: UpstreamConfig {
             dev: true,
             allow_cidrs: args.allow_cidr.clone(),

@@ -1,15 +1,18 @@
 //! The admin port: health, metrics, and what this router believes. Nothing here changes anything.
+//! In a cluster what it believes is for those who have the controller's admin token.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
+use arc_swap::ArcSwapOption;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -17,6 +20,7 @@ use routing::ObjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use telemetry::{Metrics, feedback};
+use wire::AdminToken;
 
 use crate::{clock, link::SharedStore, store::Asked};
 
@@ -34,6 +38,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The aliases that have no usable candidate.
     pub unusable: Arc<dyn Fn() -> Vec<ObjectId> + Send + Sync>,
+    /// Whether `/config` is closed to who has no admin token, even before a controller says one.
+    pub guarded: bool,
     /// Whether this router is ending: it serves what it has, and wants no more.
     pub draining: Arc<AtomicBool>,
 }
@@ -46,15 +52,46 @@ impl std::fmt::Debug for Admin {
 
 /// The routes of the admin port.
 pub fn routes(admin: Admin) -> Router {
-    let readiness: Ready = (admin.clone(), admin.store.lock().serving());
+    let (serving, token) = {
+        let store = admin.store.lock();
+        (store.serving(), store.admin_token())
+    };
+    let readiness: Ready = (admin.clone(), serving);
+    let guard = Guard { token, closed: admin.guarded };
+    let believed = Router::new()
+        .route("/config", get(config))
+        .route("/config/check", post(check))
+        .layer(from_fn_with_state(guard, guarded));
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(readiness))
         .route("/metrics", get(metrics))
-        .route("/config", get(config))
-        .route("/config/check", post(check))
+        .merge(believed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
+}
+
+/// Who may see what this router believes.
+#[derive(Clone)]
+struct Guard {
+    token: Arc<ArcSwapOption<AdminToken>>,
+    closed: bool,
+}
+
+async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let token = guard.token.load_full();
+    let mut came = request.headers().get_all(header::AUTHORIZATION).iter();
+    let came = match (came.next(), came.next()) {
+        (Some(value), None) => value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")),
+        _ => None,
+    };
+    let message = match token {
+        None if !guard.closed => return next.run(request).await,
+        Some(token) if came.is_some_and(|came| token.is(came)) => return next.run(request).await,
+        None => "no controller has told this router its admin token yet",
+        Some(_) => "want Authorization: Bearer with the release's admin token",
+    };
+    refusal(StatusCode::UNAUTHORIZED, message)
 }
 
 /// What readiness is told from, without waiting for a snapshot that is being applied.

@@ -10,9 +10,20 @@ const MOST_BODY: u64 = 128 << 20;
 /// Arguments of `moniker router`.
 #[derive(Args, Clone, Debug)]
 pub struct RouterArgs {
-    /// The controller's watch stream, such as http://127.0.0.1:8443.
+    /// The controller's watch stream, such as https://moniker-controller.moniker.svc:8443.
     #[arg(long, env = "MONIKER_CONTROLLER", value_name = "URL")]
     pub controller: url::Url,
+
+    /// The file with the ServiceAccount token that this router proves itself to the controller by
+    /// (audience moniker-stream.NAMESPACE.RELEASE); read again for every connection. With it,
+    /// /config and /config/check of the admin port are for those who have the release's admin token.
+    #[arg(long, env = "MONIKER_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// PEM file of the authorities that a controller is trusted by; read again for every connection.
+    /// Default: those that the system trusts.
+    #[arg(long, env = "MONIKER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 
     /// Where callers are served. [::] takes IPv4 too; it is 0.0.0.0 where there is no IPv6.
     #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDR", default_value = "[::]:8080")]
@@ -34,7 +45,8 @@ pub struct RouterArgs {
     #[arg(long, env = "MONIKER_ALLOW_CIDR", value_name = "CIDR", value_delimiter = ',')]
     pub allow_cidr: Vec<ipnet::IpNet>,
 
-    /// Answers a host name and port before DNS does, as NAME=ADDR:PORT; repeatable.
+    /// Answers a host name before DNS does, as NAME=ADDR:PORT; repeatable. For the controller's name
+    /// the port is that of its URL.
     #[arg(long, env = "MONIKER_RESOLVE", value_name = "NAME=ADDR:PORT", value_delimiter = ',')]
     pub resolve: Vec<Resolve>,
 

@@ -6,6 +6,7 @@
 //! beside the traffic, on a runtime of its own.
 
 mod backoff;
+mod dial;
 mod inflate;
 mod machine;
 mod session;
@@ -27,8 +28,10 @@ use crate::{
     store::{Applied, Store},
 };
 use backoff::Backoff;
+pub use dial::Trust;
+use dial::{Dialed, Dialer};
 use machine::{Event, Machine};
-use session::Session;
+use session::{Ended, Session};
 
 /// The store, as the link and the admin port share it.
 pub type SharedStore = Arc<Mutex<Store>>;
@@ -58,6 +61,8 @@ pub struct Settings {
     pub router: String,
     /// Where its admin port is, for `moniker dev`, which has no cluster to ask.
     pub admin: Option<SocketAddr>,
+    /// How controller and router know each other.
+    pub trust: Trust,
     /// Of the jitter between attempts; another one for every router.
     pub seed: u64,
 }
@@ -68,6 +73,9 @@ pub enum LinkError {
     /// The address cannot be used.
     #[error("the controller's address {0} is no http:// or https:// URL")]
     Address(Url),
+    /// A token would be sent to whoever listens.
+    #[error("--token-file is sent to https:// alone, and --controller is {0}")]
+    Plain(Url),
     /// The client cannot be made.
     #[error("cannot set up the client of the watch stream: {0}")]
     Client(#[source] reqwest::Error),
@@ -76,7 +84,7 @@ pub enum LinkError {
 /// A link that is ready to run.
 pub struct Link {
     url: Url,
-    client: reqwest::Client,
+    dialer: Arc<Mutex<Dialer>>,
     seed: u64,
     store: SharedStore,
     apply: Arc<Apply>,
@@ -92,19 +100,16 @@ impl Link {
         apply: Arc<Apply>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, LinkError> {
-        let Settings { controller, router, admin, seed } = settings;
+        let Settings { controller, router, admin, trust, seed } = settings;
         if !matches!(controller.scheme(), "http" | "https") {
             return Err(LinkError::Address(controller));
         }
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("moniker/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(LinkError::Client)?;
+        if trust.token_file.is_some() && controller.scheme() != "https" {
+            return Err(LinkError::Plain(controller));
+        }
+        let dialer = Arc::new(Mutex::new(Dialer::new(trust)?));
         let url = watch_url(controller, &router, admin);
-        Ok(Self { url, client, seed, store, apply, fleet: Arc::new(|_, _| {}), metrics })
+        Ok(Self { url, dialer, seed, store, apply, fleet: Arc::new(|_, _| {}), metrics })
     }
 
     /// The same link, which tells the news of the fleet as well.
@@ -121,7 +126,10 @@ impl Link {
         loop {
             sleep_until(instant(machine.deadline())).await;
             machine.step(clock::now(), Event::Timer);
-            let ended = Session::run(&self, &mut machine).await;
+            let ended = match self.dial().await {
+                Ok(dialed) => Session::run(&self, &mut machine, dialed).await,
+                Err(ended) => ended,
+            };
             self.store.lock().disconnect();
             self.metrics.set_link_connected(false);
             machine.step(clock::now(), Event::Lost);
@@ -135,6 +143,14 @@ impl Link {
             }
             told = why;
         }
+    }
+}
+
+impl Link {
+    /// Reads whom to trust and what to prove this router by, where it may take its time.
+    async fn dial(&self) -> Result<Dialed, Ended> {
+        let dialer = Arc::clone(&self.dialer);
+        Ok(tokio::task::spawn_blocking(move || dialer.lock().dial()).await??)
     }
 }
 

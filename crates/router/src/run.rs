@@ -22,7 +22,7 @@ use url::Url;
 use crate::{
     admin::{self, Admin},
     args::{ResponseHeaders, RouterArgs},
-    link::{self, Link, LinkError},
+    link::{self, Link, LinkError, Trust},
     pipeline::{Options, Traffic},
     probe, server,
     store::{Applied, Store},
@@ -48,6 +48,8 @@ pub struct Config {
     pub tls: Option<Arc<ServerTls>>,
     /// How the data path behaves.
     pub options: Options,
+    /// How controller and router know each other.
+    pub trust: Trust,
     /// What may be connected to.
     pub upstream: UpstreamConfig,
 }
@@ -83,7 +85,9 @@ impl Config {
             (Some(cert), Some(key)) => Some(Arc::new(ServerTls::from_files(cert, key)?)),
             _ => None,
         };
-        let resolve = args.resolve.into_iter().map(|r| (r.name, r.addr)).collect();
+        let resolve: Vec<_> = args.resolve.into_iter().map(|r| (r.name, r.addr)).collect();
+        let trust =
+            Trust { token_file: args.token_file, ca_file: args.ca_file, resolve: resolve.clone() };
         Ok(Self {
             controller: args.controller,
             name: args.name.unwrap_or_else(host_name),
@@ -96,6 +100,7 @@ impl Config {
                 max_body: args.max_body.0,
                 ..Options::default()
             },
+            trust,
             upstream: UpstreamConfig { allow_cidrs: args.allow_cidr, resolve, dev: false },
         })
     }
@@ -168,6 +173,7 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
         metrics: Arc::clone(&metrics),
         unusable: Arc::new(move || shown.live().unusable_aliases()),
         draining: Arc::clone(&draining),
+        guarded: config.trust.token_file.is_some(),
     });
     tokio::spawn(async move {
         // Until the process ends: what drains is watched to the end.
@@ -188,6 +194,7 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
         controller: config.controller,
         router: config.name,
         admin: Some(admin),
+        trust: config.trust,
         seed: seed(),
     };
     let told = Arc::clone(&traffic);

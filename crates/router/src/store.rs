@@ -30,9 +30,12 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use routing::{Digest, Nanos, ObjectId, RoutingSnapshot, revision::revision};
 use serde::Serialize;
-use wire::{Credential, Frame, Held, HeldCredential, HeldResource, Key, Kind, hold_digest};
+use wire::{
+    AdminToken, Credential, Frame, Held, HeldCredential, HeldResource, Key, Kind, hold_digest,
+};
 
 use connection::Connection;
 pub use report::{Asked, Config, Missing, Verdict};
@@ -184,6 +187,7 @@ pub struct Store {
     refusals: u64,
     ignored: u64,
     serving: Arc<AtomicBool>,
+    admin_token: Arc<ArcSwapOption<AdminToken>>,
 }
 
 impl Store {
@@ -230,6 +234,11 @@ impl Store {
             Frame::Hello(hello) if hello.protocol != wire::PROTOCOL => {
                 return Err(Void::Protocol(hello.protocol));
             }
+            Frame::Hello(hello) => {
+                self.admin_token.store(hello.admin_token.clone().map(Arc::new));
+                connection.stage(Frame::Hello(hello));
+                Effects::default()
+            }
             frame => {
                 self.ignored += u64::from(!connection.stage(frame));
                 Effects::default()
@@ -251,6 +260,11 @@ impl Store {
     /// Whether requests are served from a controller's state, to be asked without a lock.
     pub fn serving(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.serving)
+    }
+
+    /// What opens `/config`, as the controller said it last, to be asked without a lock.
+    pub fn admin_token(&self) -> Arc<ArcSwapOption<AdminToken>> {
+        Arc::clone(&self.admin_token)
     }
 
     /// What was applied has been taken over by those who serve.

@@ -9,7 +9,7 @@ mod redact;
 
 pub use metrics::{
     Metrics,
-    controller::{ControllerMetrics, StatusWrite, SweepFailure},
+    controller::{ControllerMetrics, StatusWrite, StreamRefusal, SweepFailure},
     handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
 };
 pub use redact::Redacted;

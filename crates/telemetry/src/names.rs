@@ -119,6 +119,10 @@ metrics! {
         "ProviderTargets whose credential the provider refuses (Auth) or that are out of credit (OutOfCredit); always 1.";
     ROUTERS_CONNECTED = Gauge "moniker_controller_routers_connected" []
         "Routers that hold a watch stream of this controller.";
+    STREAM_REFUSALS = Counter "moniker_controller_stream_refusals_total" ["reason"]
+        "Requests on the stream's port that were refused: NoToken, Token (not valid, or of another audience), Account (of another ServiceAccount), PlainHttp, or Unavailable (the API server could not be asked).";
+    LEADER = Gauge "moniker_controller_leader" []
+        "Whether this replica holds the Lease and so writes status (1) or not (0).";
     ROUTERS_READY = Gauge "moniker_controller_routers_ready" []
         "Routers that are ready and so are swept; absent while the controller cannot tell.";
     ROUTERS_SILENT = Gauge "moniker_controller_routers_silent" []

@@ -127,6 +127,21 @@ impl ControlPlane {
         User::with_token(&self.authority, self.directory.path(), &self.url(), &name, &token)
     }
 
+    /// A token of a ServiceAccount, as a pod under it has one: for this audience, an hour long.
+    pub async fn token(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: &str,
+    ) -> Result<String, Error> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
+        let mut request = TokenRequest::default();
+        request.spec.audiences = vec![audience.to_owned()];
+        let params = PostParams::default();
+        let answer = accounts.create_token_request(account, &params, &request).await?;
+        Ok(answer.status.map(|status| status.token).unwrap_or_default())
+    }
+
     /// Lets a user do everywhere what an existing ClusterRole allows, and waits until the API
     /// server heeds it.
     pub async fn bind_cluster_role(&self, user: &User, role: &str) -> Result<(), Error> {

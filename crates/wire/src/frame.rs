@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
-    credential::Credential,
+    credential::{AdminToken, Credential},
     kind::{Key, Kind},
 };
 
@@ -31,6 +31,8 @@ pub enum Frame {
     Fleet(FleetView),
     /// The controller is there.
     Heartbeat(Heartbeat),
+    /// The controller ends: ask again, whoever answers.
+    Reconnect(Reconnect),
     /// A frame about a resource that cannot be read, though it says which.
     Unreadable(Unreadable),
     /// A type that this build does not know, or a FLEET that it cannot read: ignored and counted.
@@ -49,6 +51,7 @@ impl Frame {
             Self::Commit(_) => "COMMIT",
             Self::Fleet(_) => "FLEET",
             Self::Heartbeat(_) => "HEARTBEAT",
+            Self::Reconnect(_) => "RECONNECT",
             Self::Unreadable(_) => "UNREADABLE",
             Self::Unknown(name) => name,
         }
@@ -72,6 +75,9 @@ pub struct Hello {
     pub heartbeat_millis: u64,
     /// How many routers this controller sees, at least 1.
     pub routers: u32,
+    /// What opens the router's `/config`; absent where that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<AdminToken>,
 }
 
 /// A resource is this.
@@ -202,6 +208,14 @@ pub struct Heartbeat {
     pub routers: Option<u32>,
 }
 
+/// The controller ends, and so does the stream after this frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reconnect {
+    /// When to ask again: each router is told another time, so that they do not all come at once.
+    pub after_millis: u64,
+}
+
 /// A frame about a resource that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
@@ -293,6 +307,7 @@ pub(crate) fn write(
         }
         Frame::Fleet(body) => serde_json::to_writer(out, &Typed { r#type, body }),
         Frame::Heartbeat(body) => serde_json::to_writer(out, &Typed { r#type, body }),
+        Frame::Reconnect(body) => serde_json::to_writer(out, &Typed { r#type, body }),
         Frame::Unreadable(_) | Frame::Unknown(_) => {
             serde_json::to_writer(out, &Typed { r#type, body: serde_json::Map::new() })
         }
@@ -344,6 +359,7 @@ pub(crate) fn read(line: &[u8]) -> Result<(Frame, Option<Digest>), serde_json::E
             Err(_) => Frame::Unknown("FLEET".to_owned()),
         },
         "HEARTBEAT" => Frame::Heartbeat(serde_json::from_slice(line)?),
+        "RECONNECT" => Frame::Reconnect(serde_json::from_slice(line)?),
         other => Frame::Unknown(other.chars().take(32).collect()),
     };
     Ok((frame, None))

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! POST /v1/watch?router=NAME&protocol=1     the body: Held
-//! <- HELLO  (UPSERT | HOLD | REMOVE | CREDENTIAL)*  COMMIT  FLEET  ...  HEARTBEAT  ...
+//! <- HELLO  (UPSERT | HOLD | REMOVE | CREDENTIAL)*  COMMIT  FLEET  ...  HEARTBEAT  ...  RECONNECT
 //! ```
 //!
 //! One resource a frame, one frame a line. What came since the last COMMIT takes effect at once or
@@ -20,10 +20,10 @@ mod held;
 mod kind;
 
 pub use codec::{DecodeError, Decoder, EncodeError, Encoder};
-pub use credential::Credential;
+pub use credential::{AdminToken, Credential};
 pub use frame::{
-    Cause, Commit, Counts, CredentialFrame, Frame, Heartbeat, Hello, Hold, Remove, Unreadable,
-    Upsert, hold_digest,
+    Cause, Commit, Counts, CredentialFrame, Frame, Heartbeat, Hello, Hold, Reconnect, Remove,
+    Unreadable, Upsert, hold_digest,
 };
 pub use held::{Held, HeldCredential, HeldResource};
 pub use kind::{Key, Kind};

@@ -12,8 +12,9 @@ use routing::{
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use wire::{
-    Cause, Commit, Counts, Credential, CredentialFrame, DecodeError, Decoder, EncodeError, Encoder,
-    Frame, Heartbeat, Hello, Hold, Key, Kind, MAX_LINE, Remove, Upsert,
+    AdminToken, Cause, Commit, Counts, Credential, CredentialFrame, DecodeError, Decoder,
+    EncodeError, Encoder, Frame, Heartbeat, Hello, Hold, Key, Kind, MAX_LINE, Reconnect, Remove,
+    Upsert,
 };
 
 fn name() -> impl Strategy<Value = String> {
@@ -84,13 +85,15 @@ fn frame() -> impl Strategy<Value = Frame> {
             }
         ),
         1 => proptest::option::of(any::<u32>()).prop_map(|routers| Frame::Heartbeat(Heartbeat { routers })),
+        1 => any::<u64>().prop_map(|after_millis| Frame::Reconnect(Reconnect { after_millis })),
         1 => (digest(), any::<[u16; 3]>()).prop_map(|(revision, n)| {
             let [aliases, targets, credentials] = n.map(usize::from);
             Frame::Commit(Commit { revision, counts: Counts { aliases, targets, credentials } })
         }),
-        1 => (name(), name(), proptest::collection::vec(name(), 0..3)).prop_map(
-            |(controller, cluster, features)| Frame::Hello(Hello {
+        1 => (name(), name(), proptest::collection::vec(name(), 0..3), proptest::option::of(name())).prop_map(
+            |(controller, cluster, features, token)| Frame::Hello(Hello {
                 protocol: 1, controller, cluster, features, heartbeat_millis: 5_000, routers: 3,
+                admin_token: token.map(AdminToken::new),
             })
         ),
     ]
@@ -114,6 +117,7 @@ fn shown(frame: &Frame) -> String {
         Frame::Credential(CredentialFrame { credential: Some(c), .. }) => {
             c.material().expose_secret().to_owned()
         }
+        Frame::Hello(Hello { admin_token: Some(token), .. }) => token.expose().to_owned(),
         _ => String::new(),
     };
     format!("{frame:?}{material}")

@@ -5,7 +5,9 @@
 mod faults;
 mod fleet;
 mod harness;
+mod release;
 mod routing;
 mod serving;
 mod status;
 mod survival;
+mod trust;

@@ -41,6 +41,7 @@ async fn it_tells_what_the_router_believes_and_no_secret() {
         metrics,
         unusable: Arc::new(|| vec![id("a0000")]),
         draining: draining.clone(),
+        guarded: false,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

@@ -107,6 +107,7 @@ async fn saying(after: &[Frame]) -> std::net::SocketAddr {
             features: Vec::new(),
             heartbeat_millis: 60_000,
             routers: 7,
+            admin_token: None,
         }),
         Frame::Commit(Commit {
             revision: routing::revision::revision(std::iter::empty()),

@@ -15,7 +15,7 @@ use controller::{
 use parking_lot::Mutex;
 use router::{
     admin::{self, Admin},
-    link::{FleetNews, Link, Settings, SharedStore},
+    link::{FleetNews, Link, Settings, SharedStore, Trust},
     store::{Applied, Store},
 };
 use routing::{
@@ -194,6 +194,7 @@ impl Controller {
             cluster: cluster.to_owned(),
             heartbeat: Duration::from_millis(200),
             credential_key: SecretBytes::new(vec![7; 32]),
+            admin_token: None,
             metrics: Arc::clone(&metrics),
             fleet,
         });
@@ -261,6 +262,7 @@ impl Router {
             metrics: metrics.clone(),
             unusable: Arc::new(Vec::new),
             draining: Arc::default(),
+            guarded: false,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = listener.local_addr().unwrap();
@@ -289,7 +291,13 @@ impl Router {
             });
         };
         let controller = format!("http://{address}").parse().unwrap();
-        let settings = Settings { controller, router: format!("r{seed}"), admin, seed };
+        let settings = Settings {
+            controller,
+            router: format!("r{seed}"),
+            admin,
+            trust: Trust::default(),
+            seed,
+        };
         let link = Link::new(settings, store.clone(), Arc::new(apply), metrics.clone()).unwrap();
         let (tell, fleet) = watch::channel((None, 0));
         let link = link.telling(Arc::new(move |news, _| {
@@ -386,7 +394,7 @@ impl Reader {
         loop {
             match self.frame().await.unwrap() {
                 Frame::Commit(commit) => return (frames, commit.revision),
-                Frame::Heartbeat(_) | Frame::Fleet(_) => {}
+                Frame::Heartbeat(_) | Frame::Fleet(_) | Frame::Reconnect(_) => {}
                 frame => frames.push(frame),
             }
         }

@@ -6,6 +6,7 @@
 use std::{
     io::{self, Write as _},
     sync::Arc,
+    time::Duration,
     vec,
 };
 
@@ -15,7 +16,7 @@ use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
-use wire::{Commit, Encoder, FEATURES, Frame, Heartbeat, Held, Hello, PROTOCOL};
+use wire::{Commit, Encoder, FEATURES, Frame, Heartbeat, Held, Hello, PROTOCOL, Reconnect};
 
 use super::{
     Shared,
@@ -29,6 +30,9 @@ use super::{
 const PIECE: usize = 32 << 10;
 /// Fast, and with a small window: there may be many routers.
 const ZSTD_LEVEL: i32 = 1;
+/// The routers of a controller that ends come to others one in so long, and all within this.
+const HERD: Duration = Duration::from_millis(50);
+const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 
 /// A stream to a router.
 pub(super) struct Connection {
@@ -45,6 +49,8 @@ pub(super) struct Connection {
     /// Whether a COMMIT ends what is under way.
     commit: bool,
     hints: Option<Hints>,
+    /// Whether the last that there is to say was said.
+    over: bool,
     /// Whether what was written tells that the state is current, as a heartbeat does.
     told: bool,
     _counted: Counted,
@@ -92,6 +98,7 @@ impl Connection {
             state,
             commit: true,
             hints,
+            over: false,
             told: false,
             _counted: Counted::new(&shared.settings.metrics),
             shared,
@@ -110,6 +117,7 @@ impl Connection {
             features: FEATURES.iter().map(|f| (*f).to_owned()).collect(),
             heartbeat_millis: u64::try_from(settings.heartbeat.as_millis()).unwrap_or(u64::MAX),
             routers: self.routers(),
+            admin_token: settings.admin_token.clone(),
         });
         self.write(&hello)
     }
@@ -146,7 +154,7 @@ impl Connection {
             }
             tokio::select! {
                 biased;
-                () = self.shared.closed.cancelled() => return Ok(None),
+                () = self.shared.closed.cancelled() => {}
                 changed = self.generation.changed() => {
                     if changed.is_err() {
                         return Ok(None);
@@ -168,7 +176,21 @@ impl Connection {
                 }
             }
         }
-        Ok(None)
+        self.farewell()
+    }
+
+    /// The last that a router is told: when to ask again. It is a time of its own, so that those of
+    /// a controller that ends do not all come to another one at once.
+    fn farewell(&mut self) -> io::Result<Option<Bytes>> {
+        if std::mem::replace(&mut self.over, true) {
+            return Ok(None);
+        }
+        let span = HERD.saturating_mul(self.routers()).min(LONGEST_FAREWELL);
+        let part = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "after") % 1000;
+        let after = span.as_millis().saturating_mul(part.into()) / 1000;
+        let after_millis = u64::try_from(after).unwrap_or_default();
+        self.write(&Frame::Reconnect(Reconnect { after_millis }))?;
+        self.piece().map(Some)
     }
 
     /// Writes of what is under way as much as makes a piece.

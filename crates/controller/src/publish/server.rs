@@ -23,8 +23,9 @@ const MAX_NAME: usize = 253;
 /// An address that the stream must not be served at.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "refusing to serve the watch stream at {0}: it carries credentials and is neither encrypted nor \
-     authenticated, so it may listen on a loopback address alone, such as 127.0.0.1:8443"
+    "refusing to serve the watch stream at {0}: it carries credentials and without --release it is \
+     neither encrypted nor authenticated, so it may listen on a loopback address alone, such as \
+     127.0.0.1:8443"
 )]
 pub struct NotLoopback(pub SocketAddr);
 
@@ -34,7 +35,7 @@ pub fn check_address(address: SocketAddr) -> Result<(), NotLoopback> {
 }
 
 /// The routes of the stream. Whoever serves them beyond loopback lays authentication around them
-/// (`Router::layer`); [`check_address`] says that nobody does yet.
+/// (`Router::layer`), as the controller of a release does.
 pub fn routes(publisher: Publisher) -> Router {
     Router::new()
         .route(PATH, post(watch))

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Routers(u32),
     /// Bytes came.
     Heard,
+    /// The controller ends, and asks to be asked again after this.
+    Reconnect(Duration),
     /// A COMMIT was taken in.
     Committed,
     /// The stream is over, or never began.
@@ -115,6 +117,9 @@ impl Machine {
                 self.backoff.shared_by(routers);
                 (state, Action::Nothing)
             }
+            (State::Live { .. }, Event::Reconnect(after)) => {
+                (State::Waiting { until: now + after.min(INTERVALS[1]) }, Action::Nothing)
+            }
             (State::Waiting { until }, _) => (State::Waiting { until }, Action::Nothing),
             (_, Event::Lost) => {
                 (State::Waiting { until: now + self.backoff.next() }, Action::Nothing)
@@ -155,6 +160,18 @@ mod tests {
         machine.step(secs(129), Event::Lost);
         assert!(machine.deadline() <= secs(130));
         assert!(!machine.was_live(), "it never committed");
+    }
+
+    #[test]
+    fn a_controller_that_ends_says_when_to_ask_again_within_reason() {
+        for (said, waited) in [(Duration::from_secs(3), 3), (Duration::MAX, 60)] {
+            let mut machine = live_at(secs(100));
+            machine.step(secs(101), Event::Committed);
+            machine.step(secs(102), Event::Reconnect(said));
+            machine.step(secs(102), Event::Lost);
+            assert_eq!(machine.deadline(), secs(102 + waited));
+            assert!(machine.was_live());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use wire::{DecodeError, Decoder, Frame};
 
 use super::{
     FleetNews, Link,
+    dial::{CannotDial, Dialed},
     inflate::Inflate,
     instant,
     machine::{Action, Event, Machine},
@@ -25,7 +26,9 @@ const MAX_REFUSAL: usize = 1024;
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
-    #[error("the controller cannot be reached: {0}")]
+    #[error(transparent)]
+    CannotDial(#[from] CannotDial),
+    #[error("the controller cannot be reached: {}", causes(.0))]
     Unreachable(#[source] reqwest::Error),
     #[error("the controller answered {0}: {1}")]
     Refused(StatusCode, String),
@@ -33,6 +36,8 @@ pub(super) enum Ended {
     Broken(#[source] reqwest::Error),
     #[error("the controller ended the stream")]
     Closed,
+    #[error("the controller is ending, and asks to be asked again")]
+    Reconnect,
     #[error("the controller has been silent for too long")]
     Silent,
     #[error("what came is not compressed as it says: {0}")]
@@ -60,19 +65,22 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Asks for a stream and takes it in until it ends.
-    pub(super) async fn run(link: &'a Link, machine: &'a mut Machine) -> Ended {
+    pub(super) async fn run(link: &'a Link, machine: &'a mut Machine, dialed: Dialed) -> Ended {
         let decoder = Decoder::default();
         let mut session = Self { link, machine, decoder, greeted: false, current: false };
-        match session.stream().await {
+        match session.stream(dialed).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
     }
 
-    async fn stream(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn stream(&mut self, dialed: Dialed) -> Result<std::convert::Infallible, Ended> {
         let held = self.link.store.lock().connect();
         let body = serde_json::to_vec(&held).map_err(io::Error::from)?;
-        let request = self.link.client.post(self.link.url.clone());
+        let mut request = dialed.client.post(self.link.url.clone());
+        if let Some(authorization) = dialed.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
         let request = request
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd"))
@@ -158,6 +166,11 @@ impl<'a> Session<'a> {
                     self.link.metrics.snapshot_confirmed();
                 }
             }
+            Frame::Reconnect(reconnect) => {
+                let after = Duration::from_millis(reconnect.after_millis);
+                self.machine.step(now(), Event::Reconnect(after));
+                return Err(Ended::Reconnect);
+            }
             // It tells nothing of resources.
             Frame::Unknown(_) => {}
             _ => self.current = false,
@@ -231,6 +244,21 @@ impl<'a> Session<'a> {
         self.machine.step(now(), Event::Committed);
         Ok(())
     }
+}
+
+/// An error with what led to it: of a TLS failure the client itself says nothing.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// What the metrics tell of what is served from.

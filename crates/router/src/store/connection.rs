@@ -114,7 +114,7 @@ impl Connection {
                 return self.put(key, version, Change::Reject(digest, unusable));
             }
             // What the fleet saw waits for no COMMIT: the link hands it on by itself.
-            Frame::Heartbeat(_) | Frame::Fleet(_) | Frame::Commit(_) => {}
+            Frame::Heartbeat(_) | Frame::Fleet(_) | Frame::Commit(_) | Frame::Reconnect(_) => {}
             Frame::Unknown(_) => return false,
         }
         true

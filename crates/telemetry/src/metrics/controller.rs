@@ -45,6 +45,37 @@ impl SweepFailure {
     }
 }
 
+/// Why somebody is refused on the stream's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRefusal {
+    /// It came without one bearer token.
+    NoToken,
+    /// The token is not valid: forged, expired, or of another audience.
+    Token,
+    /// The token is of another ServiceAccount.
+    Account,
+    /// It spoke plain HTTP.
+    PlainHttp,
+    /// The API server could not be asked about the token.
+    Unavailable,
+}
+
+impl StreamRefusal {
+    const ALL: [Self; 5] =
+        [Self::NoToken, Self::Token, Self::Account, Self::PlainHttp, Self::Unavailable];
+
+    /// As the metric and the refusal say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoToken => "NoToken",
+            Self::Token => "Token",
+            Self::Account => "Account",
+            Self::PlainHttp => "PlainHttp",
+            Self::Unavailable => "Unavailable",
+        }
+    }
+}
+
 /// The last sweep of the ready routers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sweep {
@@ -58,6 +89,9 @@ pub struct ControllerMetrics {
     pub routers: Count,
     /// Views of the fleet that were too long for a frame.
     pub fleet_cut: Count,
+    /// Whether this replica holds the Lease; 1 or 0.
+    pub leader: Count,
+    stream_refusals: [Count; StreamRefusal::ALL.len()],
     ready: Mutex<Option<u32>>,
     sweeps: Count,
     last_sweep: Mutex<Option<Sweep>>,
@@ -78,6 +112,8 @@ impl Default for ControllerMetrics {
         Self {
             routers: Count::default(),
             fleet_cut: Count::default(),
+            leader: Count::default(),
+            stream_refusals: Default::default(),
             ready: Mutex::default(),
             sweeps: Count::default(),
             last_sweep: Mutex::default(),
@@ -112,6 +148,11 @@ impl ControllerMetrics {
         self.writes[end as usize].inc();
     }
 
+    /// Somebody was refused on the stream's port.
+    pub fn stream_refused(&self, why: StreamRefusal) {
+        self.stream_refusals[why as usize].inc();
+    }
+
     /// So many routers are ready; `None`: it cannot be told.
     pub fn set_ready(&self, routers: Option<u32>) {
         *self.ready.lock() = routers;
@@ -143,6 +184,10 @@ impl ControllerMetrics {
         let mut families = Families::new();
         families.add(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         families.count(&names::ROUTERS_CONNECTED, &[], self.routers.get());
+        for (why, refusals) in StreamRefusal::ALL.iter().zip(&self.stream_refusals) {
+            families.count(&names::STREAM_REFUSALS, &[why.name()], refusals.get());
+        }
+        families.count(&names::LEADER, &[], self.leader.get());
         if let Some(ready) = *self.ready.lock() {
             families.count(&names::ROUTERS_READY, &[], ready.into());
         }

@@ -226,6 +226,7 @@ async fn logged(daemon: &mut Daemon, is_it: impl Fn(&Value) -> bool) -> Value {
 pub(crate) struct RealRouter {
     daemon: Daemon,
     listen: String,
+    admin: String,
     _directory: TempDir,
 }
 
@@ -233,20 +234,40 @@ impl RealRouter {
     /// Starts one behind a controller, for callers of this namespace, and waits until its ports are
     /// open.
     pub(crate) async fn start(controller: &Controller, namespace: &str, args: &[&str]) -> Self {
+        Self::start_at(controller.stream(), namespace, args).await
+    }
+
+    /// Starts one that follows the stream at this URL.
+    pub(crate) async fn start_at(stream: &str, namespace: &str, args: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let mut command = Command::new(programs::moniker().unwrap());
         command.args(["router", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        command.args(["--controller", controller.stream(), "--allow-anonymous", namespace]);
+        command.args(["--controller", stream, "--allow-anonymous", namespace]);
         command.args(["--log-format", "json"]).args(args);
         let mut daemon = Daemon::spawn(&command, directory.path().join("log")).unwrap();
         let line = logged(&mut daemon, |line| line["message"] == "serving").await;
-        let listen = line["listen"].as_str().unwrap().to_owned();
-        Self { daemon, listen, _directory: directory }
+        let [listen, admin] = ["listen", "admin"].map(|of| line[of].as_str().unwrap().to_owned());
+        Self { daemon, listen, admin, _directory: directory }
     }
 
     /// What the router has logged.
     pub(crate) fn log(&self) -> String {
         self.daemon.output()
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) async fn logged(&self, text: &str) {
+        let found = timeout(PATIENCE, async {
+            while !self.log().contains(text) {
+                sleep(PERIOD).await;
+            }
+        });
+        assert!(found.await.is_ok(), "{text} is not in the log:\n{}", self.log());
+    }
+
+    /// A URL on its admin port.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
     }
 
     /// One chat request; the status and the answer.

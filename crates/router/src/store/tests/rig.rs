@@ -67,6 +67,7 @@ impl Controller {
             features: Vec::new(),
             heartbeat_millis: 5_000,
             routers: 1,
+            admin_token: None,
         };
         Self { out: vec![Frame::Hello(hello)], ..Self::default() }
     }

@@ -15,6 +15,7 @@ mod args;
 pub mod fleet;
 mod health;
 mod join;
+mod lease;
 pub mod publish;
 mod run;
 mod serve;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use compiler::Namespaces;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PartialObjectMeta};
 use kube::config::InferConfigError;
@@ -16,7 +18,7 @@ use kube::{Client, Config};
 use routing::ObjectId;
 use telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -25,6 +27,7 @@ use crate::args::Args;
 use crate::fleet::{self, Discovery, Fleet};
 use crate::health::{self, Health};
 use crate::join::Join;
+use crate::lease::{self, Elector, Leadership};
 use crate::publish::{self, Publisher};
 use crate::serve::{self, Secure};
 use crate::status::Writer;
@@ -174,8 +177,15 @@ impl Control {
         let Self { args, cluster, trust, stream, fleet, health, metrics } = self;
         let Trust { keys, release } = trust;
         let Connected { client, identity } = cluster;
+        let name = name();
+        let elector = args.release.as_ref().map(|release| {
+            let (elector, leadership) = Elector::new(client.clone(), release, &name);
+            (Arc::new(Mutex::new(elector)), leadership)
+        });
+        let (elector, leadership) = elector.unzip();
+        let leadership = leadership.unwrap_or_else(Leadership::always);
         let publisher = Publisher::new(publish::Settings {
-            controller: name(),
+            controller: name,
             credential_key: keys.credential_hashes,
             admin_token: keys.admin,
             heartbeat: publish::Settings::HEARTBEAT,
@@ -183,7 +193,7 @@ impl Control {
             cluster: identity.clone(),
             fleet: fleet.clone(),
         });
-        let (reach, pulse) = Reach::of(client.clone());
+        let (reach, pulse) = reach(&client, elector.clone());
         let sources = Sources::start(client.clone(), args.watch_namespaces, reach.clone());
         let settings = compiler::Settings {
             exporting_namespaces: Namespaces::Named(
@@ -194,7 +204,7 @@ impl Control {
             credential_version_key: keys.credential_versions,
         };
         let (reports, reported) = mpsc::channel(REPORTS);
-        let writer = Writer::new(client.clone(), fleet.is_some(), metrics.clone());
+        let writer = Writer::new(client.clone(), fleet.is_some(), leadership, metrics.clone());
         let join = Join {
             cluster: Cluster::new(&sources.all, settings),
             sources,
@@ -234,6 +244,27 @@ impl Control {
             () = pulse => {}
             never = keep(keeper) => match never {},
             () = late => warn!("what had begun did not end in time"),
+        }
+        if let Some(elector) = elector {
+            elector.lock().await.release().await;
+        }
+    }
+}
+
+/// Whether the API server answers: by the Lease where there is one.
+fn reach(client: &Client, elector: Option<Arc<Mutex<Elector>>>) -> (Reach, BoxFuture<'static, ()>) {
+    match elector {
+        Some(elector) => {
+            let look = move || {
+                let elector = elector.clone();
+                async move { elector.lock().await.look().await }
+            };
+            let (reach, pulse) = Reach::by(lease::PERIOD, look);
+            (reach, pulse.boxed())
+        }
+        None => {
+            let (reach, pulse) = Reach::of(client.clone());
+            (reach, pulse.boxed())
         }
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Live, Now, Outcome, Step, Text};
+use crate::lease::Leadership;
 use crate::watch::{Backoff, Kind, said, version};
 
 /// Who owns the fields of every status that a controller writes, whichever replica.
@@ -64,6 +65,8 @@ pub(crate) struct Writer {
     backoffs: BTreeMap<Subject, Backoff>,
     terminating: BTreeSet<String>,
     writes: JoinSet<(Subject, Result<DynamicObject, Failed>)>,
+    /// Whether this replica writes at all.
+    leadership: Leadership,
     metrics: Arc<ControllerMetrics>,
 }
 
@@ -77,7 +80,12 @@ enum Failed {
 impl Writer {
     /// `asks`: routers are asked what they see of credentials; until they were, what stands of
     /// that stays.
-    pub(crate) fn new(client: Client, asks: bool, metrics: Arc<ControllerMetrics>) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        asks: bool,
+        leadership: Leadership,
+        metrics: Arc<ControllerMetrics>,
+    ) -> Self {
         let kept = asks.then(|| ConditionType::Healthy.name());
         Self {
             client,
@@ -89,6 +97,7 @@ impl Writer {
             backoffs: BTreeMap::new(),
             terminating: BTreeSet::new(),
             writes: JoinSet::new(),
+            leadership,
             metrics,
         }
     }
@@ -108,13 +117,17 @@ impl Writer {
                     }
                 }
                 () = at(due) => self.next(),
+                () = self.leadership.changed() => {
+                    self.metrics.leader.set(u64::from(self.leadership.leads()));
+                }
             }
         }
         while self.writes.join_next().await.is_some() {}
     }
 
+    /// Whether one more may be written now. What is due stays so until this replica writes.
     fn has_room(&self) -> bool {
-        self.writes.len() < AT_ONCE
+        self.writes.len() < AT_ONCE && self.leadership.leads()
     }
 
     fn take(&mut self, report: Report) {

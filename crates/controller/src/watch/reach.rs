@@ -1,7 +1,7 @@
 //! Whether the API server answers. A controller that got no answer for 15 s takes no new router
 //! until it gets one: what it would serve may be old. Any answer counts, a refusal too.
 //!
-//! Once there is a Lease, renewing it is the question, and this asks nothing of its own.
+//! Where there is a Lease, looking at it is the question, and this asks nothing of its own.
 
 use std::time::Duration;
 
@@ -42,7 +42,16 @@ impl Reach {
                 matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
             }
         };
-        (Self(told), pulse(tell, ask))
+        (Self(told), pulse(tell, PERIOD, ask))
+    }
+
+    /// The same by this question, which says whether it was answered, asked so often.
+    pub(crate) fn by<F: Future<Output = bool> + Send>(
+        period: Duration,
+        ask: impl Fn() -> F + Send,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (tell, told) = watch::channel(Pulse { answered: true, away: false });
+        (Self(told), pulse(tell, period, ask))
     }
 
     /// Whether it has not answered for 15 s.
@@ -75,6 +84,7 @@ impl Reach {
 
 async fn pulse<F: Future<Output = bool> + Send>(
     tell: watch::Sender<Pulse>,
+    period: Duration,
     ask: impl Fn() -> F + Send,
 ) {
     let mut last = Instant::now();
@@ -91,7 +101,7 @@ async fn pulse<F: Future<Output = bool> + Send>(
         } else if before.away && !away {
             info!("the API server answers again");
         }
-        sleep(if answered { PERIOD } else { PERIOD_AWAY }).await;
+        sleep(if answered { period } else { PERIOD_AWAY }).await;
     }
 }
 
@@ -111,7 +121,7 @@ mod tests {
             let answers = answers.clone();
             move || std::future::ready(answers.load(Ordering::Relaxed))
         };
-        let asking = tokio::spawn(pulse(tell, ask));
+        let asking = tokio::spawn(pulse(tell, PERIOD, ask));
 
         sleep(Duration::from_secs(60)).await;
         assert!(!reach.away());

@@ -18,6 +18,7 @@ use controller::{
 use lineup::{Lineup, Outcome};
 use router::{
     args::{ResponseHeaders, Size},
+    kept::Dirs,
     link::Trust,
     pipeline::Options,
     run::{Config, Running, seed},
@@ -234,6 +235,7 @@ async fn start(
             ..Options::default()
         },
         trust: Trust::default(),
+        kept: Dirs::default(),
         upstream: UpstreamConfig {
             dev: true,
             allow_cidrs: args.allow_cidr.clone(),

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -52,11 +52,11 @@ impl std::fmt::Debug for Admin {
 
 /// The routes of the admin port.
 pub fn routes(admin: Admin) -> Router {
-    let (serving, token) = {
+    let (serving, restored, token) = {
         let store = admin.store.lock();
-        (store.serving(), store.admin_token())
+        (store.serving(), store.restored(), store.admin_token())
     };
-    let readiness: Ready = (admin.clone(), serving);
+    let readiness = Ready { admin: admin.clone(), serving, restored };
     let guard = Guard { token, closed: admin.guarded };
     let believed = Router::new()
         .route("/config", get(config))
@@ -95,7 +95,12 @@ async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Re
 }
 
 /// What readiness is told from, without waiting for a snapshot that is being applied.
-type Ready = (Admin, Arc<AtomicBool>);
+#[derive(Clone)]
+struct Ready {
+    admin: Admin,
+    serving: Arc<AtomicBool>,
+    restored: Arc<AtomicUsize>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,16 +111,29 @@ struct Readiness {
     aliases_without_usable_candidate: Vec<ObjectId>,
 }
 
-async fn ready(State((admin, serving)): State<Ready>) -> Response {
+async fn ready(State(Ready { admin, serving, restored }): State<Ready>) -> Response {
+    let unusable = (admin.unusable)();
+    // From what was written down alone it is ready once there is an alias that can be served, or
+    // none at all.
+    let kept = restored.load(Ordering::Acquire).checked_sub(1);
     let (status, reason) = if admin.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "this router is ending")
     } else if serving.load(Ordering::Acquire) {
         (StatusCode::OK, "a snapshot is applied")
+    } else if kept.is_some_and(|aliases| aliases == 0 || unusable.len() < aliases) {
+        (
+            StatusCode::OK,
+            "the last known good snapshot is served; no controller has confirmed it yet",
+        )
+    } else if kept.is_some() {
+        let reason = "no alias of the last known good snapshot has a usable candidate, and no \
+                      controller answered yet";
+        (StatusCode::SERVICE_UNAVAILABLE, reason)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no snapshot from a controller was applied yet")
     };
     let ready = status == StatusCode::OK;
-    let body = Readiness { ready, reason, aliases_without_usable_candidate: (admin.unusable)() };
+    let body = Readiness { ready, reason, aliases_without_usable_candidate: unusable };
     (status, Json(body)).into_response()
 }
 

@@ -25,6 +25,16 @@ pub struct RouterArgs {
     #[arg(long, env = "MONIKER_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
+    /// A directory for the last known good snapshot, without credentials: a router that starts while
+    /// no controller answers serves from it. It need not outlive the pod.
+    #[arg(long, env = "MONIKER_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// A directory in memory (tmpfs; anything else is refused) for the credentials that go with it,
+    /// so that they never reach a disk and a restarted container still has them.
+    #[arg(long, env = "MONIKER_CREDENTIAL_DIR", value_name = "DIR", requires = "state_dir")]
+    pub credential_dir: Option<PathBuf>,
+
     /// Where callers are served. [::] takes IPv4 too; it is 0.0.0.0 where there is no IPv6.
     #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDR", default_value = "[::]:8080")]
     pub listen: SocketAddr,

@@ -16,6 +16,7 @@ mod filter;
 mod fleet;
 mod gzip;
 mod http;
+pub mod kept;
 mod learn;
 mod limits;
 pub mod link;

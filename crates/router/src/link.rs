@@ -31,6 +31,7 @@ use backoff::Backoff;
 pub use dial::Trust;
 use dial::{Dialed, Dialer};
 use machine::{Event, Machine};
+pub(crate) use session::facts;
 use session::{Ended, Session};
 
 /// The store, as the link and the admin port share it.

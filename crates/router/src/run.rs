@@ -22,6 +22,7 @@ use url::Url;
 use crate::{
     admin::{self, Admin},
     args::{ResponseHeaders, RouterArgs},
+    kept::{self, Keeper},
     link::{self, Link, LinkError, Trust},
     pipeline::{Options, Traffic},
     probe, server,
@@ -50,6 +51,8 @@ pub struct Config {
     pub options: Options,
     /// How controller and router know each other.
     pub trust: Trust,
+    /// Where the last known good is kept.
+    pub kept: kept::Dirs,
     /// What may be connected to.
     pub upstream: UpstreamConfig,
 }
@@ -73,6 +76,9 @@ pub enum Error {
     /// The controller cannot be asked.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// Credentials cannot be kept there.
+    #[error(transparent)]
+    Kept(#[from] kept::Refused),
     /// Threads cannot be had.
     #[error("cannot start: {0}")]
     Runtime(#[from] io::Error),
@@ -101,6 +107,7 @@ impl Config {
                 ..Options::default()
             },
             trust,
+            kept: kept::Dirs { state: args.state_dir, credentials: args.credential_dir },
             upstream: UpstreamConfig { allow_cidrs: args.allow_cidr, resolve, dev: false },
         })
     }
@@ -158,6 +165,8 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
     let traffic = Traffic::new(config.options, Arc::clone(&metrics));
     let store = Arc::new(Mutex::new(Store::default()));
 
+    let keeper = Keeper::new(config.kept, Arc::clone(&store), Arc::clone(&metrics))?;
+
     let listener = bind("--listen", config.listen).await?;
     let listen = listener.local_addr()?;
     let admin_listener = bind("--admin", config.admin).await?;
@@ -183,12 +192,30 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
     });
 
     let pools = Pools::new(config.upstream);
+    if let Some(beginning) = keeper.read() {
+        let age = beginning.age;
+        let mut store = store.lock();
+        let applied = store.restore(beginning);
+        traffic.apply(&applied, &pools);
+        let facts = link::facts(&store);
+        tracing::info!(
+            revision = facts.revision,
+            aliases = facts.aliases,
+            targets = facts.targets,
+            credentials = applied.credentials.len(),
+            ?age,
+            "serving the last known good snapshot"
+        );
+        metrics.snapshot_restored(facts, age);
+    }
+    let keep = keeper.notify();
     let applying = Arc::clone(&traffic);
     // No snapshot at all has this revision, not even an empty one.
     let (said, revision) = watch::channel(Digest::default());
     let apply = move |applied: &Applied| {
         applying.apply(applied, &pools);
         said.send_replace(applied.snapshot.revision);
+        keep();
     };
     let settings = link::Settings {
         controller: config.controller,
@@ -205,6 +232,7 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
     tokio::spawn(async move {
         tokio::select! {
             never = link.run() => match never {},
+            never = keeper.run() => match never {},
             never = probing => match never {},
             () = ending.cancelled() => draining.store(true, Ordering::Relaxed),
         }

@@ -16,6 +16,7 @@ mod check;
 mod commit;
 mod connection;
 mod report;
+mod restore;
 mod tombstones;
 
 #[cfg(test)]
@@ -25,18 +26,19 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use routing::{Digest, Nanos, ObjectId, RoutingSnapshot, revision::revision};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wire::{
     AdminToken, Credential, Frame, Held, HeldCredential, HeldResource, Key, Kind, hold_digest,
 };
 
+pub(crate) use check::{Value, restored};
 use connection::Connection;
 pub use report::{Asked, Config, Missing, Verdict};
 use tombstones::Tombstones;
@@ -128,16 +130,16 @@ pub enum Void {
 
 /// What is known of a resource beside its form.
 #[derive(Clone, Debug)]
-struct Side {
-    version: u64,
+pub(crate) struct Side {
+    pub(crate) version: u64,
     /// The digest of the form in the snapshot; `None`: it has none.
-    digest: Option<Digest>,
-    hold: Option<Reason>,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) hold: Option<Reason>,
 }
 
 /// Why a resource is held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Reason {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reason {
     reason: String,
     message: String,
 }
@@ -187,6 +189,8 @@ pub struct Store {
     refusals: u64,
     ignored: u64,
     serving: Arc<AtomicBool>,
+    /// How many aliases there were in what was written down, and one; 0: nothing was.
+    restored: Arc<AtomicUsize>,
     admin_token: Arc<ArcSwapOption<AdminToken>>,
 }
 

@@ -8,7 +8,7 @@ pub mod names;
 mod redact;
 
 pub use metrics::{
-    Metrics,
+    KeptWhat, Metrics,
     controller::{ControllerMetrics, StatusWrite, StreamRefusal, SweepFailure},
     handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
 };

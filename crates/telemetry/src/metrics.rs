@@ -12,7 +12,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -80,6 +80,7 @@ pub struct Metrics {
     pub rejections: Count,
     /// Resources that were older than what is held.
     pub refusals: Count,
+    kept_failures: [Count; 2],
     link: AtomicBool,
     fleet: Mutex<Option<(u32, Instant)>>,
     reporter: OnceLock<Box<Reporter>>,
@@ -90,6 +91,17 @@ pub struct Metrics {
 struct Snapshot {
     facts: SnapshotFacts,
     confirmed: Instant,
+    /// How old it was then.
+    age: Duration,
+}
+
+/// What of the last known good could not be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptWhat {
+    /// The snapshot.
+    Snapshot,
+    /// The credentials.
+    Credentials,
 }
 
 /// What is told of the snapshot that is served from.
@@ -132,6 +144,7 @@ impl Metrics {
             applied: Count::default(),
             rejections: Count::default(),
             refusals: Count::default(),
+            kept_failures: Default::default(),
             link: AtomicBool::new(false),
             fleet: Mutex::default(),
             reporter: OnceLock::new(),
@@ -201,13 +214,25 @@ impl Metrics {
     /// A snapshot was applied, and is current.
     pub fn snapshot_applied(&self, facts: SnapshotFacts) {
         self.applied.inc();
-        *self.snapshot.lock() = Some(Snapshot { facts, confirmed: Instant::now() });
+        *self.snapshot.lock() =
+            Some(Snapshot { facts, confirmed: Instant::now(), age: Duration::ZERO });
+    }
+
+    /// A snapshot is served that was written down so long ago.
+    pub fn snapshot_restored(&self, facts: SnapshotFacts, age: Duration) {
+        *self.snapshot.lock() = Some(Snapshot { facts, confirmed: Instant::now(), age });
+    }
+
+    /// The last known good could not be written down.
+    pub fn kept_failed(&self, what: KeptWhat) {
+        self.kept_failures[what as usize].inc();
     }
 
     /// The controller said that the snapshot is current.
     pub fn snapshot_confirmed(&self) {
         if let Some(snapshot) = &mut *self.snapshot.lock() {
             snapshot.confirmed = Instant::now();
+            snapshot.age = Duration::ZERO;
         }
     }
 
@@ -265,8 +290,11 @@ impl Metrics {
             families.count(&names::FLEET_ROUTERS, &[], routers.into());
             families.add(&names::FLEET_AGE, &[], told.elapsed().as_secs_f64());
         }
-        if let Some(Snapshot { facts, confirmed }) = &*self.snapshot.lock() {
-            families.add(&names::SNAPSHOT_AGE, &[], confirmed.elapsed().as_secs_f64());
+        for (what, failures) in ["snapshot", "credentials"].iter().zip(&self.kept_failures) {
+            families.count(&names::KEPT_FAILURES, &[what], failures.get());
+        }
+        if let Some(Snapshot { facts, confirmed, age }) = &*self.snapshot.lock() {
+            families.add(&names::SNAPSHOT_AGE, &[], (confirmed.elapsed() + *age).as_secs_f64());
             families.snapshot(facts);
         }
     }

@@ -101,6 +101,8 @@ metrics! {
         "Aliases in the snapshot.";
     SNAPSHOT_TARGETS = Gauge "moniker_snapshot_targets" []
         "ProviderTargets in the snapshot.";
+    KEPT_FAILURES = Counter "moniker_last_known_good_failures_total" ["what"]
+        "Times that the last known good could not be written down: the snapshot (--state-dir) or the credentials (--credential-dir). It is tried again.";
     LINK_CONNECTED = Gauge "moniker_link_connected" []
         "Whether the router is connected to a controller (1) or not (0).";
     FLEET_AGE = Gauge "moniker_fleet_view_age_seconds" []

@@ -8,6 +8,7 @@ mod harness;
 mod release;
 mod routing;
 mod serving;
+mod stability;
 mod status;
 mod survival;
 mod trust;

@@ -262,7 +262,7 @@ fn causes(error: &reqwest::Error) -> String {
 }
 
 /// What the metrics tell of what is served from.
-fn facts(store: &Store) -> SnapshotFacts {
+pub(crate) fn facts(store: &Store) -> SnapshotFacts {
     let snapshot = store.snapshot();
     SnapshotFacts {
         revision: snapshot.revision.to_string(),

@@ -9,7 +9,8 @@ use routing::{
     snapshot::{CompiledAlias, CompiledLineup, CompiledTarget, MAX_CANDIDATES, Members},
 };
 use serde::de::DeserializeOwned;
-use wire::{FEATURES, Kind, MAX_RESOURCE, Upsert};
+use serde_json::value::RawValue;
+use wire::{FEATURES, Key, Kind, MAX_RESOURCE, Upsert};
 
 /// The longest id: what Kubernetes allows for namespace and name, and the slash.
 const MAX_ID: usize = 63 + 1 + 253;
@@ -18,7 +19,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A resource's value.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Alias(Box<CompiledAlias>),
     Target(Box<CompiledTarget>),
 }
@@ -65,6 +66,25 @@ pub(super) fn value(upsert: &Upsert) -> Result<Option<Value>, Unusable> {
             Ok(Some(Value::Target(target)))
         }
         Kind::Credential | Kind::Other(_) => Ok(None),
+    }
+}
+
+/// The value of a resource as this router wrote it down: its bytes need not be those of its digest,
+/// since what this build did not know of it is gone. The error says what is wrong.
+pub(crate) fn restored(key: &Key, form: &RawValue) -> Result<Value, String> {
+    let wrong = |unusable: Unusable| unusable.message;
+    match &key.kind {
+        Kind::Alias => {
+            let alias: Box<CompiledAlias> = decode(form.get()).map_err(wrong)?;
+            alias_holds(&key.id, &alias)?;
+            Ok(Value::Alias(alias))
+        }
+        Kind::Target => {
+            let target: Box<CompiledTarget> = decode(form.get()).map_err(wrong)?;
+            target_holds(&key.id, &target)?;
+            Ok(Value::Target(target))
+        }
+        Kind::Credential | Kind::Other(_) => Err("it is of no kind that is served".to_owned()),
     }
 }
 

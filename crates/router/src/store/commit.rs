@@ -18,11 +18,12 @@ const FEW: usize = 10;
 const MAX_MESSAGE: usize = 1024;
 
 /// One COMMIT at work.
-struct Work {
+#[derive(Default)]
+pub(super) struct Work {
     now: Nanos,
     /// What was refused before, since when.
     refused_before: BTreeMap<Key, Nanos>,
-    changed: Changed,
+    pub(super) changed: Changed,
     refused: u64,
     rejected: u64,
 }
@@ -172,7 +173,14 @@ impl Store {
         }
     }
 
-    fn put(&mut self, work: &mut Work, key: &Key, version: u64, digest: Digest, value: Value) {
+    pub(super) fn put(
+        &mut self,
+        work: &mut Work,
+        key: &Key,
+        version: u64,
+        digest: Digest,
+        value: Value,
+    ) {
         let before =
             self.sides.insert(key.clone(), Side { version, digest: Some(digest), hold: None });
         work.changed.holds |= before.as_ref().is_some_and(|side| side.hold.is_some());
@@ -192,7 +200,13 @@ impl Store {
     }
 
     /// A resource is held, or no longer; its last good form stays in the snapshot, where it has one.
-    fn set_hold(&mut self, work: &mut Work, key: &Key, version: u64, hold: Option<Reason>) {
+    pub(super) fn set_hold(
+        &mut self,
+        work: &mut Work,
+        key: &Key,
+        version: u64,
+        hold: Option<Reason>,
+    ) {
         let new = !self.sides.contains_key(key);
         let side = self.sides.entry(key.clone());
         let side = side.or_insert(Side { version, digest: None, hold: None });

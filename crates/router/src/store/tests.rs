@@ -2,5 +2,6 @@
 
 mod absences;
 mod commits;
+mod kept;
 mod rig;
 mod versions;

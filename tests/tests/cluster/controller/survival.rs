@@ -8,7 +8,7 @@ use testkit::upstream::{Script, Upstream};
 use super::harness::{Controller, RealRouter, alias, kubectl, plane, ready, secret};
 
 /// Two providers under an authority of their own, and the objects that name them.
-async fn providers(namespace: &str) -> ([Upstream; 2], String, String) {
+pub(crate) async fn providers(namespace: &str) -> ([Upstream; 2], String, String) {
     let ca = Ca::new().unwrap();
     let pem = ca.pem().lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     let mut objects = format!(
@@ -40,7 +40,7 @@ spec:
     (upstreams, objects, resolve.join(","))
 }
 
-fn said<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
+pub(crate) fn said<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
     answer["choices"][0]["message"]["content"].as_str().filter(|text| *text == name)
 }
 

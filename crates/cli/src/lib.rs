@@ -1,5 +1,6 @@
-//! Offline commands: classify, validate, prices, demo upstream, loading of YAML files
+//! Commands beside the product: classify, validate, prices, check, demo upstream, loading of YAML files
 
+pub mod check;
 pub mod classify;
 pub mod demo;
 pub mod load;

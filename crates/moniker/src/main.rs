@@ -44,6 +44,8 @@ enum Command {
     Controller(controller::Args),
     /// Serves callers.
     Router(router::args::RouterArgs),
+    /// One request through a router, and what came of it.
+    Check(cli::check::Args),
     /// A provider to play with.
     DemoUpstream(cli::demo::Args),
 }
@@ -103,6 +105,10 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             running.wait().await;
             anyhow::Ok(())
         })?,
+        Command::Check(args) => {
+            let code = runtime.block_on(cli::check::run(&args, &mut std::io::stdout()))?;
+            return Ok(ExitCode::from(code));
+        }
         Command::DemoUpstream(args) => runtime.block_on(async {
             let stop = signals::stop()?;
             let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| {

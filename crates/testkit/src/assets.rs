@@ -31,6 +31,16 @@ pub(crate) const OLDEST_API_SERVER: Asset =
 /// The command line that users have.
 pub(crate) const KUBECTL: Asset =
     Asset { module: "current", name: "kubectl", given_name: "kubectl" };
+/// The package manager that installs the charts.
+pub(crate) const HELM: Asset = Asset { module: "current", name: "helm", given_name: "helm" };
+/// Its version before, which many still use.
+pub(crate) const HELM_3: Asset = Asset { module: "helm3", name: "helm", given_name: "helm3" };
+/// The definition of the Gateway API's HTTPRoute, which is no part of Kubernetes.
+pub(crate) const HTTP_ROUTE: Asset = Asset {
+    module: "kinds",
+    name: "gateway.networking.k8s.io_httproutes.yaml",
+    given_name: "gateway.networking.k8s.io_httproutes.yaml",
+};
 
 /// The variable that names the directory of a cluster that `cargo xtask cluster` starts; set for
 /// whatever runs within its network.

@@ -11,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::assets;
 use crate::control_plane::{Error, Output, kubectl};
+use crate::helm;
 
 /// The image of the product, as it is built for tests.
 pub const IMAGE: &str = "localhost/moniker:dev";
@@ -56,6 +57,16 @@ impl Cluster {
     pub async fn kubectl(&self, args: &[&str], stdin: &str) -> Result<Output, Error> {
         let home: &Path = &self.directory.join("home");
         kubectl::run(&self.kubectl, &self.kubeconfig(), home, args, stdin).await
+    }
+
+    /// Runs the real Helm as the administrator. A failed command is an answer, not an error.
+    pub async fn helm(
+        &self,
+        version: helm::Version,
+        args: &[&str],
+        values: &str,
+    ) -> Result<Output, Error> {
+        helm::run(version, &self.kubeconfig(), &self.directory.join("home"), args, values).await
     }
 
     /// Applies YAML documents, server-side; gives what `kubectl` said, or an error with the API

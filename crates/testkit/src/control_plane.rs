@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::assets::{self, Asset};
 use crate::daemon::Daemon;
+use crate::helm;
 use crate::pki::Authority;
 use directory::Directory;
 pub use error::Error;
@@ -177,6 +178,16 @@ impl ControlPlane {
         stdin: &str,
     ) -> Result<Output, Error> {
         kubectl::run(&self.kubectl, user.kubeconfig(), self.directory.path(), args, stdin).await
+    }
+
+    /// Runs the real Helm as the administrator. A failed command is an answer, not an error.
+    pub async fn helm(
+        &self,
+        version: helm::Version,
+        args: &[&str],
+        values: &str,
+    ) -> Result<Output, Error> {
+        helm::run(version, self.kubeconfig(), self.directory.path(), args, values).await
     }
 
     /// Applies YAML documents, server-side, as the administrator; gives what `kubectl` said, or an

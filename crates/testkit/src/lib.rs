@@ -6,6 +6,8 @@ pub mod cluster;
 pub mod control_plane;
 pub mod daemon;
 pub mod fleet;
+pub mod helm;
+pub mod kubectl;
 pub mod moniker;
 mod pki;
 pub mod programs;

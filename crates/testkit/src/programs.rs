@@ -33,6 +33,14 @@ pub fn node() -> io::Result<(PathBuf, PathBuf)> {
     if there { Ok((program, directory)) } else { Err(missing("Node's SDKs", "cargo xtask setup")) }
 }
 
+/// The definition of the Gateway API's HTTPRoute, as YAML.
+pub fn http_route() -> io::Result<String> {
+    match assets::HTTP_ROUTE.find()? {
+        Some(path) => std::fs::read_to_string(path),
+        None => Err(missing("the definition of HTTPRoute", "cargo xtask setup")),
+    }
+}
+
 fn missing(what: &str, command: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{what} not built yet: run `{command}`"))
 }

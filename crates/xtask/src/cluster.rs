@@ -3,6 +3,7 @@
 //! RBAC and Pod Security are on. It reaches nothing outside, and nothing outside reaches it.
 
 mod cgroups;
+mod demo;
 mod files;
 pub(crate) mod host;
 mod identities;
@@ -35,6 +36,8 @@ use state::State;
 pub(crate) enum Task {
     /// Start it: builds and installs what it needs first, once
     Up,
+    /// Install the product of this checkout on it, with something to ask; starts it where it is not
+    Demo,
     /// End it and remove everything that it was
     Down,
     /// Run kubectl as the administrator
@@ -65,6 +68,7 @@ pub(crate) enum Task {
 pub(crate) fn run(task: &Task) -> Result<()> {
     match task {
         Task::Up => up(&State::of_user()?),
+        Task::Demo => demo::run(&State::of_user()?),
         Task::Down => down(&State::of_user()?),
         Task::Kubectl { arguments } => {
             let found = KUBECTL.find()?.context("kubectl is not built: run `cargo xtask setup`")?;
@@ -103,7 +107,8 @@ fn up(state: &State) -> Result<()> {
 
 fn usage(state: &State) {
     println!(
-        "  cargo xtask cluster kubectl get pods --all-namespaces\n  \
+        "  cargo xtask cluster demo              # the product of this checkout, and something to ask\n  \
+         cargo xtask cluster kubectl get pods --all-namespaces\n  \
          cargo xtask image --dev && cargo xtask cluster load target/image/moniker.tar\n  \
          cargo xtask cluster run curl ...       # any program, in the cluster's network\n  \
          cargo xtask cluster down\n\

@@ -10,6 +10,7 @@ mod crds;
 mod docs;
 mod generated;
 mod image;
+mod manifests;
 mod namespace;
 mod run;
 mod setup;
@@ -35,8 +36,10 @@ enum Command {
     Setup,
     /// Run every check and every test
     Test(test::Args),
-    /// Write crds/*.yaml from the types
+    /// Write crds/*.yaml, and the chart of them, from the types
     Crds(generated::Args),
+    /// Write deploy/kustomize/base from the chart, with Helm
+    Manifests(generated::Args),
     /// Write docs/reference/*.md from the types
     Docs(generated::Args),
     /// Check the rules of the house: arrows between crates, files, banned crates
@@ -58,7 +61,8 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Setup => setup::run(),
         Command::Test(args) => test::run(args),
-        Command::Crds(args) => args.write_or_check(&crds::files()),
+        Command::Crds(args) => crds::files().iter().try_for_each(|all| args.write_or_check(all)),
+        Command::Manifests(args) => manifests::files().and_then(|all| args.write_or_check(&all)),
         Command::Docs(args) => args.write_or_check(&docs::files()),
         Command::Tidy => tidy::run(),
         Command::Image(args) => image::run(&args),

@@ -28,7 +28,9 @@ fn problems() -> Result<Vec<String>> {
     problems.extend(arrows::unknowing(arrows::reach)?);
     problems.extend(bans::problems(&bans::banned(root)?, &bans::resolved()?));
     problems.extend(files::problems(root)?);
-    problems.extend(crds::files().stale(root)?);
+    for files in crds::files() {
+        problems.extend(files.stale(root)?);
+    }
     problems.extend(docs::files().stale(root)?);
     Ok(problems)
 }

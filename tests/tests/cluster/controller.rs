@@ -4,8 +4,8 @@
 
 mod faults;
 mod fleet;
-mod harness;
-mod release;
+pub(crate) mod harness;
+pub(crate) mod release;
 mod routing;
 mod serving;
 mod stability;

@@ -3,6 +3,8 @@
 
 // The attribute tells clippy that the helpers in there are tests too, where unwrap may stand.
 #[cfg(test)]
+mod charts;
+#[cfg(test)]
 mod control_plane;
 #[cfg(test)]
 mod controller;

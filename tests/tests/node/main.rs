@@ -4,6 +4,12 @@
 #[cfg(test)]
 mod image;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod pods;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod traffic;

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::assets::{API_SERVER, Asset, ETCD, KUBECTL, OLDEST_API_SERVER};
+use crate::assets::{
+    API_SERVER, Asset, ETCD, HELM, HELM_3, HTTP_ROUTE, KUBECTL, OLDEST_API_SERVER,
+};
 use crate::cluster::programs;
 use crate::run;
 
@@ -27,6 +29,7 @@ enum Version {
     /// Without it, clients see v0.0.0 and refuse.
     Kubernetes(&'static str),
     Containerd(&'static str),
+    Helm(&'static str),
 }
 
 const CURRENT: Version = Version::Kubernetes("1.37.2");
@@ -34,7 +37,7 @@ const CONTAINERD: Version = Version::Containerd("2.4.2");
 /// What containerd can store snapshots in, and a test cluster has no use for.
 const UNUSED: &str = "no_btrfs,no_zfs,no_devmapper";
 
-const CONTROL_PLANE: [Recipe; 4] = [
+const CONTROL_PLANE: [Recipe; 6] = [
     recipe(ETCD, "go.etcd.io/etcd/server/v3", Version::Built, 1),
     recipe(API_SERVER, "k8s.io/kubernetes/cmd/kube-apiserver", CURRENT, 6),
     recipe(KUBECTL, "k8s.io/kubernetes/cmd/kubectl", CURRENT, 1),
@@ -44,6 +47,8 @@ const CONTROL_PLANE: [Recipe; 4] = [
         Version::Kubernetes("1.33.13"),
         5,
     ),
+    recipe(HELM, "helm.sh/helm/v4/cmd/helm", Version::Helm("4.3.1"), 1),
+    recipe(HELM_3, "helm.sh/helm/v3/cmd/helm", Version::Helm("3.22.0"), 2),
 ];
 
 const NODE: [Recipe; 9] = [
@@ -85,7 +90,28 @@ const fn recipe(
 /// Builds the test control plane, as far as it is neither in a directory that the user named nor in
 /// the cache.
 pub(super) fn build() -> Result<()> {
-    build_all(&CONTROL_PLANE)
+    build_all(&CONTROL_PLANE)?;
+    copy(HTTP_ROUTE, "sigs.k8s.io/gateway-api", "config/crd/standard")
+}
+
+/// Puts a file of a Go module into the cache: what is pinned and downloaded as code need not be code.
+fn copy(asset: Asset, module: &str, directory: &str) -> Result<()> {
+    if asset.find()?.is_some() {
+        return Ok(());
+    }
+    let path = asset.cached()?;
+    let there = path.parent().context("a path in the cache has a parent")?;
+    fs::create_dir_all(there).with_context(|| there.display().to_string())?;
+    let go = |args: &[&str]| {
+        let mut go = run::program("go", args);
+        go.current_dir(asset.module_directory());
+        go
+    };
+    run::run(&mut go(&["mod", "download", module]))?;
+    let root = run::output(&mut go(&["list", "-m", "-f", "{{.Dir}}", module]))?;
+    let from = Path::new(root.trim()).join(directory).join(asset.name);
+    fs::copy(&from, &path).with_context(|| from.display().to_string())?;
+    Ok(())
 }
 
 /// Builds what a node has beyond the control plane.
@@ -132,6 +158,10 @@ impl Recipe {
             Version::Containerd(version) => {
                 vec![format!("github.com/containerd/containerd/v2/version.Version={version}")]
             }
+            Version::Helm(version) => {
+                let major = version.split('.').next().unwrap_or_default();
+                vec![format!("helm.sh/helm/v{major}/internal/version.version=v{version}")]
+            }
             Version::Kubernetes(version) => {
                 let minor = version.split('.').nth(1).unwrap_or_default();
                 let base = "k8s.io/component-base/version.git";
@@ -163,7 +193,7 @@ fn toolchain(module: &Path) -> Result<()> {
 
 fn enough(said: &str, wanted: &str) -> Result<()> {
     let remedy = "install Go from go.dev/dl, or set MONIKER_TEST_ASSETS to a directory with etcd, \
-                  kube-apiserver, kube-apiserver-oldest and kubectl";
+                  kube-apiserver, kube-apiserver-oldest, kubectl, helm and helm3";
     let found = said.trim().trim_start_matches("go");
     if found.is_empty() {
         bail!("Go {wanted} or newer is missing: {remedy}");
@@ -202,6 +232,8 @@ mod tests {
             let (module, version) = match recipe.names_itself {
                 Version::Built => continue,
                 Version::Kubernetes(version) => ("k8s.io/kubernetes", version),
+                Version::Helm(version) if version.starts_with("3.") => ("helm.sh/helm/v3", version),
+                Version::Helm(version) => ("helm.sh/helm/v4", version),
                 Version::Containerd(version) => ("github.com/containerd/containerd/v2", version),
             };
             let file = recipe.asset.module_directory().join("go.mod");

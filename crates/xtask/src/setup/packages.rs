@@ -24,11 +24,12 @@ pub(super) const ALL: &[Package] = &[
     package("python3-venv", &["python3", "-c", "import ensurepip, venv"]),
     package("prometheus", &["promtool", "--version"]),
     package("npm", &["npm", "--version"]),
+    package("lua5.1", &["lua5.1", "-v"]),
     package("nginx", &["nginx", "-v"]),
 ];
 
 /// For tests alone: nginx is measured, not tested.
-pub(super) const TESTS: &[Package] = ALL.split_at(5).0;
+pub(super) const TESTS: &[Package] = ALL.split_at(6).0;
 
 /// For a cluster: what runs containers, and what gives them a network.
 pub(super) const NODE: &[Package] = &[

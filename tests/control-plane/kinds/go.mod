@@ -1,0 +1,5 @@
+module moniker.dev/tests/kinds
+
+go 1.26.0
+
+require sigs.k8s.io/gateway-api v1.4.0

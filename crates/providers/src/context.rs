@@ -2,10 +2,10 @@
 //! matched on codes and on the message alone: numbers and ids elsewhere would match by chance.
 
 /// Codes and types.
-const CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
+pub(crate) const CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
 
 /// Words of the message, in lower case. Each line is words that stand in this order.
-const PATTERNS: [&[&str]; 18] = [
+pub(crate) const PATTERNS: [&[&str]; 18] = [
     &["prompt is too long"],
     &["max_tokens", "exceed context limit"],
     &["maximum context length"],

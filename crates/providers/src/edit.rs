@@ -75,7 +75,7 @@ fn unstore(edits: &mut Edits, read: &RequestBody) -> bool {
 }
 
 /// Asks for usage where the caller did not. Says whether it did.
-fn ask_usage(edits: &mut Edits, read: &RequestBody) -> bool {
+pub(crate) fn ask_usage(edits: &mut Edits, read: &RequestBody) -> bool {
     let (at, text) = match read.stream_options {
         StreamOptions::IncludeUsage { on: true, .. } | StreamOptions::Other => return false,
         StreamOptions::IncludeUsage { span, on: false } => (span, "true"),
@@ -95,18 +95,25 @@ fn ask_usage(edits: &mut Edits, read: &RequestBody) -> bool {
 
 /// A list of edits, kept sorted by where they begin.
 #[derive(Debug, Default)]
-struct Edits {
+pub(crate) struct Edits {
     list: SmallVec<[(Span, Bytes); MAX_EDITS]>,
 }
 
 impl Edits {
-    fn replace(&mut self, span: Span, with: Bytes) {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Puts bytes in the place of others. Of two at one place the later comes behind.
+    pub(crate) fn replace(&mut self, span: Span, with: Bytes) {
         debug_assert!(self.list.len() < MAX_EDITS, "at most {MAX_EDITS} edits");
         let at = self.list.partition_point(|(s, _)| s.start <= span.start);
         self.list.insert(at, (span, with));
     }
 
-    fn apply(self, body: &Bytes) -> (SmallVec<[Bytes; 7]>, usize) {
+    /// The body in segments, and their length.
+    pub(crate) fn apply(self, body: &Bytes) -> (SmallVec<[Bytes; 7]>, usize) {
         let mut segments = SmallVec::new();
         let mut len = 0;
         let mut push = |segment: Bytes| {

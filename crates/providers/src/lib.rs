@@ -9,6 +9,11 @@
 //! [`protocol`] decodes the request to the [`neutral`] model, a [`dialect`] encodes it for one
 //! candidate, and the answer comes back the same way. The [`rules`] say what becomes of every field.
 //!
+//! Where they are the same, the body is passed through: [`rewrite`] for OpenAI itself, [`fit::fit`] for
+//! a server with peculiarities ([`dialect::quirks`]), which says that a request must be translated
+//! where edits do not do. [`portable::binding`] names what binds a request to one provider, and
+//! [`portable::stateless`] keeps a passed-through request of Responses from being stored.
+//!
 //! Two endpoints have modules of their own, used alike. [`embeddings`]: `decode` the body; a candidate
 //! that [`embeddings::is_native`] gets it as it came, any other what `encode` writes (path, body,
 //! warnings, or the refused field), and `answer` makes the caller's body of what it says, with its
@@ -33,6 +38,7 @@ pub mod embeddings;
 pub mod errors;
 mod failure;
 pub mod family;
+pub mod fit;
 mod flow;
 mod granted;
 mod ids;
@@ -40,6 +46,7 @@ mod json;
 pub mod neutral;
 mod openai;
 pub mod origin;
+pub mod portable;
 pub mod protocol;
 mod reshape;
 mod retry_after;

@@ -11,12 +11,14 @@ use routing::{
 
 use crate::{
     Usage, context,
+    dialect::Dialect,
     json::{JsonError, Kind, Reader},
+    rules::finish::{self, Ends, Why},
     sign::Sign,
 };
 
 /// Codes and types that decide whatever the status is.
-const CODES: [(&str, Fault); 33] = [
+pub(crate) const CODES: [(&str, Fault); 33] = [
     ("insufficient_quota", OutOfCredit),
     ("exceeded_current_quota_error", OutOfCredit),
     ("arrearage", OutOfCredit),
@@ -54,7 +56,7 @@ const CODES: [(&str, Fault); 33] = [
 
 /// Words of the message, in lower case, the statuses under which they count (none: under any) and
 /// what they mean.
-const WORDS: [(&[u16], &str, Fault); 21] = [
+pub(crate) const WORDS: [(&[u16], &str, Fault); 21] = [
     (&[400, 401, 403], "incorrect api key", Auth),
     (&[400, 401, 403], "api key not valid", Auth),
     (&[403, 429], "used all available credits", OutOfCredit),
@@ -202,13 +204,12 @@ pub(crate) enum Finish {
 
 /// Reads a finish reason.
 pub(crate) fn finish_of(reason: &str) -> Finish {
-    match reason {
-        "" | "null" => Finish::None,
-        "stop" | "length" | "tool_calls" | "function_call" | "eos" | "eos_token" | "end_turn"
-        | "COMPLETE" | "model_length" => Finish::Answer,
-        "content_filter" => Finish::Filter,
-        "error" | "abort" | "insufficient_system_resource" => Finish::Error,
-        _ => Finish::Unknown,
+    match finish::ends(Dialect::OpenAiChat, reason) {
+        Ends::NotYet => Finish::None,
+        Ends::Is(Why::Filter) => Finish::Filter,
+        Ends::Is(_) => Finish::Answer,
+        Ends::Fails(_) => Finish::Error,
+        Ends::Maybe => Finish::Unknown,
     }
 }
 

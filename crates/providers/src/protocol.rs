@@ -16,7 +16,7 @@ pub use writer::{Writer, encode_reply};
 use bytes::Bytes;
 
 use crate::{
-    neutral::{Part, Request},
+    neutral::{Finish, Part, Request},
     origin::Maker,
     tree::Json,
 };
@@ -122,6 +122,20 @@ pub(crate) fn prefixed(prefix: &str, id: Option<&str>, seed: &str) -> String {
         Some(id) if id.starts_with(prefix) => id.to_owned(),
         Some(id) => format!("{prefix}{id}"),
         None => format!("{prefix}{seed}"),
+    }
+}
+
+/// The word of a protocol for the reason why an answer ended; of Responses the status, and why it is
+/// incomplete.
+pub fn finish_word(protocol: Protocol, finish: &Finish) -> String {
+    match protocol {
+        Protocol::Chat => chat::finish_reason(Some(finish), false).to_owned(),
+        Protocol::Completions => completions::finish_reason(finish).to_owned(),
+        Protocol::Responses => match responses::status(Some(finish)) {
+            (status, Some(why)) => format!("{status}, {why}"),
+            (status, None) => status.to_owned(),
+        },
+        Protocol::Messages => messages::stop(Some(finish)).get("stop_reason").text().to_owned(),
     }
 }
 

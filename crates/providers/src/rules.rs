@@ -4,6 +4,9 @@
 //! A cell says [`Rule::Mixed`] where the rule depends on the model or on the value; its sentence says
 //! on what. What the code does is checked against its cell wherever it does it.
 
+pub mod error;
+pub mod events;
+pub mod finish;
 mod table;
 
 pub use table::{FIELDS, Field};

@@ -3,6 +3,7 @@
 
 mod fields;
 mod tables;
+mod translation;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,19 @@ pub(crate) fn files() -> Generated {
     pages.push(("conditions.md".to_owned(), about, tables::conditions()));
     let about = "Metrics of the router and of the controller".to_owned();
     pages.push(("metrics.md".to_owned(), about, tables::metrics()));
+
+    for (file, about, page) in [
+        ("translation.md", "Translation: what becomes of every field", translation::fields()),
+        (
+            "translation-answers.md",
+            "Translation: finish reasons and streams",
+            translation::answers(),
+        ),
+        ("translation-errors.md", "Translation: errors", translation::errors()),
+        ("compatible-servers.md", "What compatible servers want otherwise", translation::servers()),
+    ] {
+        pages.push((file.to_owned(), about.to_owned(), page));
+    }
 
     let links = pages.iter().map(|(file, about, _)| format!("- [{about}]({file})\n"));
     let index = format!("# Reference\n\n{}", links.collect::<String>());

@@ -12,6 +12,7 @@ mod generated;
 mod image;
 mod manifests;
 mod namespace;
+mod recordings;
 mod run;
 mod setup;
 mod simulate;
@@ -19,7 +20,7 @@ mod test;
 mod tidy;
 mod train;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -46,6 +47,8 @@ enum Command {
     Tidy,
     /// Build the container image and its SBOM, without any container tool
     Image(image::Args),
+    /// Tell what becomes of recorded answers of providers, in any folder
+    Recordings(recordings::Args),
     /// Run a real Kubernetes of one node on this machine
     #[command(subcommand)]
     Cluster(cluster::Task),
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Docs(args) => args.write_or_check(&docs::files()),
         Command::Tidy => tidy::run(),
         Command::Image(args) => image::run(&args),
+        Command::Recordings(args) => recordings::run(&args),
         Command::Cluster(task) => cluster::run(&task),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -74,7 +78,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("error: {error:#}");
+            // Where it is out of the way of what a command prints for machines.
+            drop(writeln!(std::io::stderr(), "error: {error:#}"));
             ExitCode::FAILURE
         }
     }

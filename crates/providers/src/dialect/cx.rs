@@ -402,7 +402,7 @@ impl<'a> Cx<'a> {
 }
 
 /// A value that is what the provider does by itself: left out without a word.
-fn is_default(field: Field, value: &Json) -> bool {
+pub(crate) fn is_default(field: Field, value: &Json) -> bool {
     match field {
         Field::N => value.u64() == Some(1),
         Field::PresencePenalty | Field::FrequencyPenalty => value.f64() == Some(0.0),

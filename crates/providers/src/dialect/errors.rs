@@ -24,9 +24,9 @@ use crate::{
 
 /// A sign of a class: a code or type, or words of the message in lower case, and the statuses under
 /// which it counts (none: under any).
-type SignOf = (&'static [u16], &'static str, Fault);
+pub(crate) type SignOf = (&'static [u16], &'static str, Fault);
 
-const ANTHROPIC_CODES: [SignOf; 11] = [
+pub(crate) const ANTHROPIC_CODES: [SignOf; 11] = [
     (&[], "enforced_spend_limit_reached", OutOfCredit),
     (&[], "contract_spend_limit_reached", OutOfCredit),
     (&[], "linked_organization_spend_limit_reached", OutOfCredit),
@@ -40,7 +40,7 @@ const ANTHROPIC_CODES: [SignOf; 11] = [
     (&[], "timeout_error", ServerError),
 ];
 
-const ANTHROPIC_WORDS: [SignOf; 11] = [
+pub(crate) const ANTHROPIC_WORDS: [SignOf; 11] = [
     (&[], "credit balance is too low", OutOfCredit),
     (&[400], "reached your specified", OutOfCredit),
     (&[404], "model:", ModelUnavailable),
@@ -54,7 +54,7 @@ const ANTHROPIC_WORDS: [SignOf; 11] = [
     (&[400], "compiled grammar is too large", Unsupported),
 ];
 
-const GEMINI_CODES: [SignOf; 10] = [
+pub(crate) const GEMINI_CODES: [SignOf; 10] = [
     (&[], "api_key_invalid", Auth),
     (&[], "service_disabled", Auth),
     (&[], "billing_disabled", OutOfCredit),
@@ -67,7 +67,7 @@ const GEMINI_CODES: [SignOf; 10] = [
     (&[], "failed_precondition", Unsupported),
 ];
 
-const GEMINI_WORDS: [SignOf; 7] = [
+pub(crate) const GEMINI_WORDS: [SignOf; 7] = [
     (&[400, 401, 403], "api key not valid", Auth),
     (&[400, 404], "is not found for api version", ModelUnavailable),
     (&[400, 404], "publisher model", ModelUnavailable),
@@ -77,7 +77,7 @@ const GEMINI_WORDS: [SignOf; 7] = [
     (&[400], "location is not supported", Unsupported),
 ];
 
-const BEDROCK_CODES: [SignOf; 17] = [
+pub(crate) const BEDROCK_CODES: [SignOf; 17] = [
     (&[], "throttlingexception", RateLimited),
     (&[], "servicequotaexceededexception", RateLimited),
     (&[], "toomanyrequestsexception", RateLimited),
@@ -97,7 +97,7 @@ const BEDROCK_CODES: [SignOf; 17] = [
     (&[], "accessdeniedexception", Auth),
 ];
 
-const BEDROCK_WORDS: [SignOf; 8] = [
+pub(crate) const BEDROCK_WORDS: [SignOf; 8] = [
     (&[], "model identifier is invalid", ModelUnavailable),
     (&[], "on-demand throughput isn", ModelUnavailable),
     (&[], "you don't have access to the model", ModelUnavailable),
@@ -325,11 +325,6 @@ pub fn refuses_signature(dialect: Dialect, failure: &Failure, signed: bool) -> b
         && signed
         && message.trim_end_matches('.') == "request contains an invalid argument";
     told || bare
-}
-
-/// What a finish reason of a fault is.
-pub(super) fn gave_up(message: impl Into<String>) -> Failure {
-    Failure::new(OutcomeClass::Fault(ServerError), message)
 }
 
 /// The class of an error's code within a response object.

@@ -55,6 +55,8 @@ pub struct Quirks {
     pub renamed: &'static [(Field, &'static str)],
     /// The name of the limit of the answer.
     pub max_tokens: &'static str,
+    /// Whether it takes the other name, `max_completion_tokens` or `max_tokens`, as well.
+    pub both_limits: bool,
     /// Whether it knows the role `developer`.
     pub developer: bool,
     /// Which ids of calls it takes.
@@ -89,6 +91,8 @@ pub struct Quirks {
     pub temperature: f64,
     /// Whether embeddings are given in base64 where that is asked for.
     pub base64: bool,
+    /// Models that think in streams only, by how their names begin; `#` is a digit.
+    pub thinks_in_streams: &'static [&'static str],
     /// Members that are added, as JSON.
     pub added: &'static [(&'static str, &'static str)],
 }
@@ -98,13 +102,15 @@ const CALL_IDS: IdRule = IdRule { max: 40, exact: false, beside: None };
 /// A server of which nothing is known.
 pub static UNKNOWN: Quirks = PLAIN;
 
-const PLAIN: Quirks = Quirks {
+/// What a server is taken to be of which nothing else is known.
+pub const PLAIN: Quirks = Quirks {
     name: "compatible",
     hosts: &[],
     dropped: &[Prediction, Moderation, Metadata, PromptCacheOptions, PromptCacheRetention],
     refused: &[],
     renamed: &[(SafetyIdentifier, "user")],
     max_tokens: "max_tokens",
+    both_limits: true,
     developer: false,
     ids: CALL_IDS,
     system_first: false,
@@ -122,6 +128,7 @@ const PLAIN: Quirks = Quirks {
     cache_control: false,
     temperature: 2.0,
     base64: true,
+    thinks_in_streams: &[],
     added: &[],
 };
 
@@ -134,7 +141,13 @@ pub static QUIRKS: &[Quirks] = &[
         refused: &[Logprobs, TopLogprobs, LogitBias, N],
         ..PLAIN
     },
-    Quirks { name: "together", hosts: &["api.together.xyz"], ..PLAIN },
+    Quirks {
+        name: "together",
+        hosts: &["api.together.xyz", "api.together.ai"],
+        // Else a request that is too long is cut without a word.
+        added: &[("context_length_exceeded_behavior", "\"error\"")],
+        ..PLAIN
+    },
     Quirks {
         name: "mistral",
         hosts: &["api.mistral.ai"],
@@ -145,6 +158,7 @@ pub static QUIRKS: &[Quirks] = &[
         no_user_after_tool: true,
         prefill: Some("prefix"),
         choice: ChoiceForms::Any,
+        both_limits: false,
         ..PLAIN
     },
     Quirks {
@@ -154,6 +168,7 @@ pub static QUIRKS: &[Quirks] = &[
         prefill: Some("prefix"),
         effort: EffortForm::ThinkingType,
         returns_reasoning: true,
+        both_limits: false,
         ..PLAIN
     },
     Quirks {
@@ -184,6 +199,7 @@ pub static QUIRKS: &[Quirks] = &[
         dropped: &[Seed, LogitBias, Metadata, Prediction],
         refused: &[Tools, Stop, Logprobs, TopLogprobs],
         alternate: true,
+        both_limits: false,
         ..PLAIN
     },
     Quirks {
@@ -193,15 +209,25 @@ pub static QUIRKS: &[Quirks] = &[
         choice: ChoiceForms::AutoNone,
         ..PLAIN
     },
+    Quirks { name: "vllm", hosts: &[":8000"], ..PLAIN },
+    Quirks { name: "sglang", hosts: &[":30000"], ..PLAIN },
     Quirks {
         name: "ollama",
         hosts: &[":11434"],
         dropped: &[LogitBias, User, SafetyIdentifier, Metadata, Prediction],
         refused: &[N],
+        both_limits: false,
         ..PLAIN
     },
     Quirks { name: "llama.cpp", hosts: &[":8080"], parallel_asked: true, ..PLAIN },
-    Quirks { name: "lm-studio", hosts: &[":1234"], object_as_schema: true, base64: false, ..PLAIN },
+    Quirks {
+        name: "lm-studio",
+        hosts: &[":1234"],
+        object_as_schema: true,
+        base64: false,
+        both_limits: false,
+        ..PLAIN
+    },
     Quirks {
         name: "gemini",
         hosts: &["generativelanguage.googleapis.com"],
@@ -237,6 +263,7 @@ pub static QUIRKS: &[Quirks] = &[
         strict: false,
         effort: EffortForm::ThinkingType,
         returns_reasoning: true,
+        both_limits: false,
         ..PLAIN
     },
     Quirks {
@@ -246,6 +273,9 @@ pub static QUIRKS: &[Quirks] = &[
         choice: ChoiceForms::RequiredAsAuto,
         effort: EffortForm::EnableThinking,
         cache_control: true,
+        // The open models: those behind a name of their own think in JSON too.
+        thinks_in_streams: &["qwen3-#"],
+        both_limits: false,
         ..PLAIN
     },
 ];
@@ -264,6 +294,25 @@ impl Quirks {
             }
         };
         QUIRKS.iter().find(|quirks| quirks.hosts.iter().any(known)).unwrap_or(&UNKNOWN)
+    }
+
+    /// Whether a model thinks in streams only, so that it must be told not to for a JSON answer.
+    pub(crate) fn thinks_in_streams_only(&self, model: &str) -> bool {
+        let name = model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        // Some always think, or never, and cannot be told.
+        let told = !name.contains("thinking") && !name.contains("instruct");
+        told && self.thinks_in_streams.iter().any(|start| match start.strip_suffix('#') {
+            Some(start) => {
+                let rest = name.strip_prefix(start);
+                rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            }
+            None => name.starts_with(start),
+        })
+    }
+
+    /// Whether a limit of the answer may have this name.
+    pub(crate) fn takes_limit(&self, name: &str) -> bool {
+        self.both_limits || self.max_tokens == name
     }
 
     /// Whether a field is to be left out.
@@ -294,7 +343,9 @@ mod tests {
             ("http://ollama:11434/v1", "ollama"),
             ("https://eu.openrouter.ai/api/v1", "openrouter"),
             ("https://notopenrouter.ai/v1", "compatible"),
-            ("http://vllm.svc:8000/v1", "compatible"),
+            ("http://vllm.svc:8000/v1", "vllm"),
+            ("http://sglang:30000/v1", "sglang"),
+            ("http://other:8001/v1", "compatible"),
             ("", "compatible"),
         ] {
             assert_eq!(Quirks::of(base).name, name, "{base}");

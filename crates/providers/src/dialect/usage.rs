@@ -10,7 +10,14 @@ pub(super) fn chat(value: &Json) -> Option<Usage> {
     let bytes = value.to_vec();
     let mut reader = Reader::new(&bytes).ok()?;
     let tokens = openai::usage(&mut reader).ok()??;
-    Some(Usage { tokens, ..Usage::default() })
+    let cost = value.get("cost").f64().filter(|cost| (0.0..1e9).contains(cost));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the bounds, and rounded"
+    )]
+    let cost = cost.map(|cost| (cost * 1e9).round() as u64);
+    Some(Usage { tokens, cost, ..Usage::default() })
 }
 
 /// Responses: the same under other names.
@@ -146,6 +153,16 @@ mod tests {
         let usage = anthropic(&end, anthropic(&start, None)).unwrap();
         assert_eq!((usage.tokens.input, usage.tokens.output), (2411, 90));
         assert_eq!((usage.tokens.cache_write, usage.written), (5, (5, 0)));
+    }
+
+    #[test]
+    fn a_relays_cost_is_kept() {
+        let usage = chat(&json(
+            r#"{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost":0.00014}"#,
+        ));
+        assert_eq!(usage.unwrap().cost, Some(140_000));
+        let none = chat(&json(r#"{"prompt_tokens":9,"completion_tokens":3,"cost":-1}"#));
+        assert_eq!(none.unwrap().cost, None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An answer in the neutral form: as events in the order of their arrival, and as their sum.
 
 use super::message::{CallKind, Citation, Part, Signature};
-use crate::{failure::Failure, tree::Json};
+use crate::{failure::Failure, rules::finish::Why, tree::Json};
 
 /// What happens in an answer. Parts have numbers of their own within a choice, in the order of
 /// their opening; several may be open at once (see [`Sequencer`](super::Sequencer)).
@@ -150,6 +150,21 @@ pub enum Finish {
     Pause,
 }
 
+impl From<Why> for Finish {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Stop => Self::Stop,
+            Why::StopSequence => Self::StopSequence(None),
+            Why::Length => Self::Length,
+            Why::ContextWindow => Self::ContextWindow,
+            Why::ToolCalls => Self::ToolCalls,
+            Why::Filter => Self::Filter,
+            Why::Refusal => Self::Refusal { answered: false, category: None, explanation: None },
+            Why::Pause => Self::Pause,
+        }
+    }
+}
+
 /// What was used. The parts of [`crate::Usage`] are disjoint but for reasoning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -160,6 +175,8 @@ pub struct Usage {
     pub written: (u64, u64),
     /// It is an estimate: the provider stated none.
     pub estimated: bool,
+    /// What the provider says that it costs, in billionths of its currency (OpenRouter: US dollars).
+    pub cost: Option<u64>,
 }
 
 /// A whole answer.

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    Caller, DecodeError, Protocol, chat::finish_reason, data_frame, error_frame, fields::Fields,
-    prefixed, usage,
+    Caller, DecodeError, Protocol, chat, data_frame, error_frame, fields::Fields, prefixed, usage,
 };
 use crate::{
     neutral::{Delta, Event, Finish, Kind, Message, Part, Reply, Request, Role, Start, Usage},
@@ -84,12 +83,17 @@ fn envelope(start: &Start, caller: &Caller, choices: Vec<Json>) -> Json {
     out
 }
 
-fn choice(index: u32, text: &str, finish: Option<&Finish>) -> Json {
-    let reason = finish.map(|finish| match finish_reason(Some(finish), false) {
+/// The reason why a choice ended.
+pub(super) fn finish_reason(finish: &Finish) -> &'static str {
+    match chat::finish_reason(Some(finish), false) {
         // No tool is there to be called.
         "tool_calls" => "stop",
         other => other,
-    });
+    }
+}
+
+fn choice(index: u32, text: &str, finish: Option<&Finish>) -> Json {
+    let reason = finish.map(finish_reason);
     object! {"index": index, "text": text, "logprobs": Json::Null, "finish_reason": reason}
 }
 

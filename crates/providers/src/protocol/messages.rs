@@ -7,5 +7,6 @@ mod stream;
 
 pub(crate) use blocks::citation;
 pub(crate) use reply::encode;
+pub(super) use reply::stop;
 pub use request::decode;
 pub(crate) use stream::Writer;

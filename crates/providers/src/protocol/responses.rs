@@ -7,5 +7,6 @@ mod stream;
 mod tools;
 
 pub(crate) use reply::encode;
+pub(super) use reply::status;
 pub use request::{decode, echo};
 pub(crate) use stream::Writer;

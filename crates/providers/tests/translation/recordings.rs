@@ -1,29 +1,15 @@
 //! Recorded pairs and published schemas, from the folder that `MONIKER_DATA` names.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use base64::Engine as _;
-use bytes::Bytes;
 use jsonschema::Validator;
-use providers::{dialect::Dialect, protocol::Protocol};
+use providers::protocol::Protocol;
 use serde_json::{Value, json};
 
-/// One recorded pair.
-pub(crate) struct Recording {
-    /// The provider, the path and the place in its file.
-    pub(crate) name: String,
-    pub(crate) provider: &'static str,
-    pub(crate) dialect: Dialect,
-    pub(crate) compatible: bool,
-    pub(crate) status: u16,
-    pub(crate) request: Option<String>,
-    pub(crate) response: Bytes,
-}
+use super::coverage::{self, Recording};
 
-fn folder() -> Option<PathBuf> {
+/// The folder, if it is named.
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("MONIKER_DATA").map(PathBuf::from);
     if folder.is_none() {
         println!("skipped: MONIKER_DATA names no folder with recordings/*.jsonl.gz and schemas");
@@ -31,59 +17,11 @@ fn folder() -> Option<PathBuf> {
     folder
 }
 
-/// Every pair of an endpoint that makes answers; `None` without the folder.
+/// Every pair; `None` without the folder.
 pub(crate) fn all() -> Option<Vec<Recording>> {
-    let folder = folder()?;
-    let names = ["openai", "azure", "anthropic", "gemini", "vertex", "bedrock", "compatible"];
-    Some(names.into_iter().flat_map(|name| file(&folder, name)).collect())
-}
-
-fn file(folder: &Path, provider: &'static str) -> Vec<Recording> {
-    let path = folder.join(format!("recordings/{provider}.jsonl.gz"));
-    let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let lines = BufReader::new(flate2::read::GzDecoder::new(file)).lines();
-    lines
-        .enumerate()
-        .filter_map(|(at, line)| {
-            let value: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let path = value["path"].as_str().unwrap_or_default();
-            let dialect = dialect(path)?;
-            let response = match value["response_base64"].as_str() {
-                Some(data) => base64::engine::general_purpose::STANDARD.decode(data).unwrap(),
-                None => value["response"].as_str().unwrap_or_default().into(),
-            };
-            Some(Recording {
-                name: format!("{provider}:{at} {path}"),
-                provider,
-                dialect,
-                compatible: matches!(provider, "compatible" | "azure"),
-                status: u16::try_from(value["status"].as_u64().unwrap()).unwrap(),
-                request: value["request"].as_str().map(str::to_owned),
-                response: response.into(),
-            })
-        })
-        .collect()
-}
-
-/// The dialect of a path; `None` for what makes no answers (embeddings, threads, InvokeModel, whose
-/// form is each model's own).
-fn dialect(path: &str) -> Option<Dialect> {
-    let path = path.split(['?', '#']).next()?;
-    if path.contains("/threads/") {
-        return None;
-    }
-    Some(match path {
-        p if p.ends_with("/chat/completions") || p.ends_with("/v1/completions") => {
-            Dialect::OpenAiChat
-        }
-        p if p.ends_with("/responses") => Dialect::OpenAiResponses,
-        p if p.ends_with("/v1/messages") => Dialect::Anthropic,
-        p if p.ends_with(":generateContent") || p.ends_with(":streamGenerateContent") => {
-            Dialect::Gemini
-        }
-        p if p.ends_with("/converse") || p.ends_with("/converse-stream") => Dialect::Bedrock,
-        _ => return None,
-    })
+    let files = coverage::files(&folder()?).unwrap();
+    let lines = files.iter().flat_map(|path| coverage::read(path).unwrap());
+    Some(lines.map(Result::unwrap).collect())
 }
 
 /// The published schemas of what callers expect.

@@ -1,6 +1,9 @@
 //! Answers of messages, decoded: the events of a stream, or the blocks of a whole message.
 
+use routing::OutcomeClass;
+
 use super::super::{
+    Dialect,
     parts::{Parts, Piece},
     usage,
 };
@@ -9,6 +12,7 @@ use crate::{
     neutral::{Delta, Event, Finish, Kind, Signature, Start, Usage},
     origin::{Maker, Origin},
     protocol::messages::citation,
+    rules::finish::{self, Ends, Why},
     tree::Json,
 };
 
@@ -27,24 +31,31 @@ fn proof(data: &Json) -> Option<Signature> {
     Some(Signature { origin: Origin::Maker(Maker::Claude), data: data.to_owned() })
 }
 
-/// What a stop reason says.
-pub(in crate::dialect) fn finish(reason: &str, from: &Json) -> Finish {
-    match reason {
-        "max_tokens" => Finish::Length,
-        "stop_sequence" => Finish::StopSequence(from.get("stop_sequence").str().map(str::to_owned)),
-        "tool_use" => Finish::ToolCalls,
-        "model_context_window_exceeded" => Finish::ContextWindow,
-        "pause_turn" | "compaction" => Finish::Pause,
-        "refusal" => {
+/// What a stop reason says. A word that is not known ends an answer that has content.
+fn finish(reason: &str, from: &Json, content: bool) -> Result<Finish, Failure> {
+    let text = |value: &Json| value.str().map(str::to_owned);
+    Ok(match finish::ends(Dialect::Anthropic, reason) {
+        Ends::Is(Why::StopSequence) => Finish::StopSequence(text(from.get("stop_sequence"))),
+        Ends::Is(Why::Refusal) => {
             let details = from.get("stop_details");
+            let (category, explanation) = (details.get("category"), details.get("explanation"));
             Finish::Refusal {
                 answered: false,
-                category: details.get("category").str().map(str::to_owned),
-                explanation: details.get("explanation").str().map(str::to_owned),
+                category: text(category),
+                explanation: text(explanation),
             }
         }
-        _ => Finish::Stop,
-    }
+        Ends::Is(why) => why.into(),
+        Ends::Maybe | Ends::NotYet if content => Finish::Stop,
+        Ends::Maybe | Ends::NotYet => {
+            let what = "The provider's answer has neither content nor a known stop reason.";
+            return Err(Failure::invalid(what));
+        }
+        Ends::Fails(fault) => {
+            let what = format!("The model's answer failed ({reason}).");
+            return Err(Failure::new(OutcomeClass::Fault(fault), what));
+        }
+    })
 }
 
 impl Reader {
@@ -76,7 +87,8 @@ impl Reader {
                     self.block_stop(out);
                     self.ended = true;
                     self.parts.see(0);
-                    self.parts.finish(0, finish(reason, delta), out);
+                    let reason = finish(reason, delta, self.parts.has_content(0))?;
+                    self.parts.finish(0, reason, out);
                 }
             }
             "message_stop" => return self.end(out),
@@ -190,7 +202,8 @@ impl Reader {
         }
         self.usage = usage::anthropic(value.get("usage"), None);
         self.ended = true;
-        self.parts.finish(0, finish(reason.unwrap_or_default(), value), out);
+        let content = self.parts.has_content(0);
+        self.parts.finish(0, finish(reason.unwrap_or_default(), value, content)?, out);
         Ok(())
     }
 

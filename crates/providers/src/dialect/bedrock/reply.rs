@@ -1,7 +1,9 @@
 //! Answers of Converse, decoded: the frames of a stream, or a whole message.
 
+use routing::OutcomeClass;
+
 use super::super::{
-    errors,
+    Dialect, errors,
     event_stream::Frame,
     parts::{Parts, Piece},
     usage,
@@ -10,6 +12,7 @@ use crate::{
     failure::Failure,
     neutral::{Citation, Delta, Event, Finish, Kind, Signature, Start, Usage},
     origin::{Maker, Origin},
+    rules::finish::{self, Ends, Why},
     tree::Json,
 };
 
@@ -27,22 +30,23 @@ fn proof(data: &Json) -> Option<Signature> {
     Some(Signature { origin: Origin::Maker(Maker::Claude), data: data.to_owned() })
 }
 
-fn finish(reason: &str, from: &Json) -> Result<Finish, Failure> {
-    Ok(match reason {
-        "max_tokens" => Finish::Length,
-        "stop_sequence" => {
+/// What a stop reason says. A word that is not known ends an answer that has content.
+fn finish(reason: &str, from: &Json, content: bool) -> Result<Finish, Failure> {
+    Ok(match finish::ends(Dialect::Bedrock, reason) {
+        Ends::Is(Why::StopSequence) => {
             let text = from.at(&["additionalModelResponseFields", "stop_sequence"]).str();
             Finish::StopSequence(text.map(str::to_owned))
         }
-        "tool_use" => Finish::ToolCalls,
-        "model_context_window_exceeded" => Finish::ContextWindow,
-        "guardrail_intervened" | "content_filtered" => Finish::Filter,
-        "refusal" => Finish::Refusal { answered: false, category: None, explanation: None },
-        "pause_turn" => Finish::Pause,
-        "malformed_model_output" | "malformed_tool_use" => {
-            return Err(Failure::invalid(format!("The model's answer is malformed ({reason}).")));
+        Ends::Is(why) => why.into(),
+        Ends::Maybe | Ends::NotYet if content => Finish::Stop,
+        Ends::Maybe | Ends::NotYet => {
+            let what = "The provider's answer has neither content nor a known stop reason.";
+            return Err(Failure::invalid(what));
         }
-        _ => Finish::Stop,
+        Ends::Fails(fault) => {
+            let what = format!("The model's answer is malformed ({reason}).");
+            return Err(Failure::new(OutcomeClass::Fault(fault), what));
+        }
     })
 }
 
@@ -118,7 +122,8 @@ impl Reader {
             }
             "messageStop" => {
                 self.begin(out);
-                let reason = finish(value.get("stopReason").text(), value)?;
+                let reason =
+                    finish(value.get("stopReason").text(), value, self.parts.has_content(0))?;
                 self.stopped = true;
                 self.parts.finish(0, reason, out);
             }
@@ -224,7 +229,7 @@ impl Reader {
         }
         self.usage = usage::bedrock(value.get("usage"));
         self.stopped = true;
-        self.parts.finish(0, finish(reason.text(), value)?, out);
+        self.parts.finish(0, finish(reason.text(), value, self.parts.has_content(0))?, out);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use routing::{OutcomeClass, outcome::Fault};
 
 use super::super::{
+    Dialect,
     parts::{Parts, Piece},
     usage,
 };
@@ -10,6 +11,7 @@ use crate::{
     failure::Failure,
     neutral::{Citation, Delta, Event, Finish, Kind, Signature, Start, Usage},
     origin::{Maker, Origin},
+    rules::finish::{self, Ends},
     tree::Json,
 };
 
@@ -21,39 +23,6 @@ pub(in crate::dialect) struct Reader {
     usage: Option<Usage>,
     /// The text of the first candidate, whose grounding counts its bytes.
     text: String,
-}
-
-/// What a finish reason says.
-enum Reason {
-    Is(Finish),
-    /// An answer if there is content.
-    Maybe,
-    Failed(Fault),
-}
-
-fn reason(text: &str) -> Reason {
-    match text {
-        "STOP" => Reason::Is(Finish::Stop),
-        "MAX_TOKENS" | "CONTINUATION" => Reason::Is(Finish::Length),
-        "SAFETY"
-        | "RECITATION"
-        | "BLOCKLIST"
-        | "PROHIBITED_CONTENT"
-        | "SPII"
-        | "MODEL_ARMOR"
-        | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT"
-        | "IMAGE_RECITATION"
-        | "LANGUAGE"
-        | "ESCALATION" => Reason::Is(Finish::Filter),
-        "MALFORMED_FUNCTION_CALL"
-        | "MALFORMED_RESPONSE"
-        | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS"
-        | "MISSING_THOUGHT_SIGNATURE" => Reason::Failed(Fault::InvalidResponse),
-        "PUP_LIMITED_DISABLED" => Reason::Failed(Fault::Auth),
-        _ => Reason::Maybe,
-    }
 }
 
 impl Reader {
@@ -114,13 +83,13 @@ impl Reader {
             failure.code = Some(text.to_owned());
             failure
         };
-        match reason(text) {
-            Reason::Is(finish) => self.parts.finish(index, finish, out),
-            Reason::Maybe if self.parts.has_content(index) => {
+        match finish::ends(Dialect::Gemini, text) {
+            Ends::Is(why) => self.parts.finish(index, why.into(), out),
+            Ends::Maybe | Ends::NotYet if self.parts.has_content(index) => {
                 self.parts.finish(index, Finish::Stop, out);
             }
-            Reason::Maybe => return Err(failure(Fault::InvalidResponse)),
-            Reason::Failed(fault) => return Err(failure(fault)),
+            Ends::Maybe | Ends::NotYet => return Err(failure(Fault::InvalidResponse)),
+            Ends::Fails(fault) => return Err(failure(fault)),
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! Answers of chat completions, decoded: a whole answer is a chunk whose delta is a message.
 
+use routing::OutcomeClass;
+
 use super::super::{
-    errors::gave_up,
+    Dialect,
     parts::{Parts, Piece},
     usage,
 };
@@ -10,31 +12,9 @@ use crate::{
     neutral::{Citation, Delta, Event, Finish, Kind, Signature, Start},
     origin::{Maker, Origin},
     protocol::fields::data_url,
+    rules::finish::{self, Ends},
     tree::Json,
 };
-
-/// What a finish reason says.
-enum Reason {
-    /// None yet.
-    None,
-    Is(Finish),
-    /// The provider failed.
-    Error,
-    Unknown,
-}
-
-fn reason(value: &Json) -> Reason {
-    match value.text() {
-        "" | "null" => Reason::None,
-        "stop" | "eos" | "eos_token" | "end_turn" | "COMPLETE" => Reason::Is(Finish::Stop),
-        "length" => Reason::Is(Finish::Length),
-        "model_length" => Reason::Is(Finish::ContextWindow),
-        "tool_calls" | "function_call" => Reason::Is(Finish::ToolCalls),
-        "content_filter" => Reason::Is(Finish::Filter),
-        "error" | "abort" | "insufficient_system_resource" => Reason::Error,
-        _ => Reason::Unknown,
-    }
-}
 
 /// Reads the chunks of an answer.
 #[derive(Debug, Default)]
@@ -119,18 +99,20 @@ impl Reader {
         self.message(index, choice.get(message), out);
         // Completions have their text on the choice.
         self.parts.text(index, &Kind::Text, choice.get("text").text(), out);
-        match reason(choice.get("finish_reason")) {
-            Reason::None => {}
-            Reason::Is(finish) => self.parts.finish(index, finish, out),
-            Reason::Error => {
-                return Err(gave_up(
-                    "The provider gave up in the middle of its answer (its finish reason says so).",
-                ));
+        let reason = choice.get("finish_reason").text();
+        match finish::ends(Dialect::OpenAiChat, reason) {
+            Ends::NotYet => {}
+            Ends::Is(why) => self.parts.finish(index, why.into(), out),
+            Ends::Fails(fault) => {
+                let what = "The provider gave up in the middle of its answer (its finish reason \
+                            says so).";
+                let failure = Failure::new(OutcomeClass::Fault(fault), what);
+                return Err(Failure { code: Some(reason.to_owned()), ..failure });
             }
-            Reason::Unknown if self.parts.has_content(index) => {
+            Ends::Maybe if self.parts.has_content(index) => {
                 self.parts.finish(index, Finish::Stop, out);
             }
-            Reason::Unknown => {
+            Ends::Maybe => {
                 return Err(Failure::invalid(format!(
                     "The provider's {} ended with an unknown finish reason and no content.",
                     if whole { "answer" } else { "stream" }

@@ -155,6 +155,13 @@ fn reasoning(cx: &mut Cx<'_>, body: &mut Json, off: bool) -> bool {
         body.set_some("reasoning_effort", effort);
         return !rules.efforts.is_empty() && effort != Some("none");
     };
+    let mut off = off;
+    if !cx.request.stream && quirks.thinks_in_streams_only(cx.to.model) {
+        if cx.request.wish.is_some_and(|wish| wish != Wish::Off) {
+            cx.adapt(Field::Effort, "The model thinks in streams only.");
+        }
+        off = true;
+    }
     let wish = if off { Some(Wish::Off) } else { cx.request.wish };
     let Some(wish) = wish else { return false };
     if !off && wish != Wish::Off && !common::has(cx, Capability::Reasoning) {

@@ -1,7 +1,10 @@
 //! Answers of responses, decoded: the events of a stream, or the items of a whole response.
 
+use routing::OutcomeClass;
+
 use super::super::{
-    errors::{gave_up, of_code},
+    Dialect,
+    errors::of_code,
     parts::{Parts, Piece},
     usage,
 };
@@ -9,6 +12,7 @@ use crate::{
     failure::Failure,
     neutral::{Citation, Delta, Event, Finish, Kind, Signature, Start},
     origin::{Maker, Origin},
+    rules::finish::{self, Ends},
     tree::Json,
 };
 
@@ -253,18 +257,21 @@ impl Reader {
 
     /// How the response ended.
     fn over(&mut self, response: &Json, out: &mut Vec<Event>) -> Result<(), Failure> {
-        let finish = match response.get("status").text() {
-            "failed" => return Err(of_code(response)),
-            "cancelled" => return Err(gave_up("The provider cancelled its answer.")),
-            "queued" | "in_progress" => {
-                return Err(Failure::invalid("The provider's answer is not at its end."));
+        let status = response.get("status").text();
+        if status == "failed" {
+            return Err(of_code(response));
+        }
+        let word = match status {
+            "incomplete" => response.at(&["incomplete_details", "reason"]).text(),
+            other => other,
+        };
+        let finish = match finish::ends(Dialect::OpenAiResponses, word) {
+            Ends::Is(why) => why.into(),
+            Ends::Maybe | Ends::NotYet => Finish::Stop,
+            Ends::Fails(fault) => {
+                let what = format!("The provider's answer ended as `{status}`.");
+                return Err(Failure::new(OutcomeClass::Fault(fault), what));
             }
-            "incomplete" => match response.at(&["incomplete_details", "reason"]).text() {
-                "content_filter" => Finish::Filter,
-                "max_output_tokens" | "max_tokens" => Finish::Length,
-                _ => Finish::Stop,
-            },
-            _ => Finish::Stop,
         };
         self.ended = true;
         self.parts.finish(0, finish, out);

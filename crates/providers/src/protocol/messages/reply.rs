@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The reason, the stop sequence and the details of the end of an answer.
-pub(super) fn stop(finish: Option<&Finish>) -> Json {
+pub(in crate::protocol) fn stop(finish: Option<&Finish>) -> Json {
     let (reason, sequence, details) = match finish {
         None | Some(Finish::Stop) => ("end_turn", None, None),
         Some(Finish::StopSequence(sequence)) => ("stop_sequence", sequence.as_deref(), None),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The status of an answer, and why it is incomplete.
-pub(super) fn status(finish: Option<&Finish>) -> (&'static str, Option<&'static str>) {
+pub(in crate::protocol) fn status(finish: Option<&Finish>) -> (&'static str, Option<&'static str>) {
     match finish {
         None
         | Some(

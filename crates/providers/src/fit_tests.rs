@@ -12,7 +12,12 @@ fn of(name: &str) -> &'static Quirks {
 }
 
 fn to() -> Rewrite {
-    Rewrite { model: json_string("up"), max_output_tokens: Some(100), ask_usage: true }
+    Rewrite {
+        model: json_string("up"),
+        max_output_tokens: Some(100),
+        ask_usage: true,
+        unstored: false,
+    }
 }
 
 fn fitted(server: &str, body: &str) -> Result<Option<(String, Vec<String>)>, Refusal> {
@@ -181,7 +186,12 @@ fn some_models_think_in_streams_only() {
     }
     let body = Bytes::from_static(br#"{"model":"a","enable_thinking":true}"#);
     let read = RequestBody::read(Endpoint::ChatCompletions, &body).unwrap();
-    let to = Rewrite { model: json_string("qwen3-8b"), max_output_tokens: None, ask_usage: true };
+    let to = Rewrite {
+        model: json_string("qwen3-8b"),
+        max_output_tokens: None,
+        ask_usage: true,
+        unstored: false,
+    };
     let out = fit(&body, &read, &to, qwen).unwrap().unwrap();
     assert_eq!(&out.body.segments.concat()[..], br#"{"model":"qwen3-8b","enable_thinking":false}"#);
     assert_eq!(out.warnings.len(), 1);

@@ -11,8 +11,7 @@
 //!
 //! Where they are the same, the body is passed through: [`rewrite`] for OpenAI itself, [`fit::fit`] for
 //! a server with peculiarities ([`dialect::quirks`]), which says that a request must be translated
-//! where edits do not do. [`portable::binding`] names what binds a request to one provider, and
-//! [`portable::stateless`] keeps a passed-through request of Responses from being stored.
+//! where edits do not do.
 //!
 //! Two endpoints have modules of their own, used alike. [`embeddings`]: `decode` the body; a candidate
 //! that [`embeddings::is_native`] gets it as it came, any other what `encode` writes (path, body,
@@ -46,7 +45,6 @@ mod json;
 pub mod neutral;
 mod openai;
 pub mod origin;
-pub mod portable;
 pub mod protocol;
 mod reshape;
 mod retry_after;

@@ -7,7 +7,6 @@ use providers::{
     dialect::{Back, Candidate, Decoder, Dialect, Host, encode, quirks::QUIRKS},
     embeddings, fit, json_string,
     neutral::Event,
-    portable,
     protocol::{Caller, Protocol, decode, responses::echo},
     translate::Translation,
 };
@@ -113,7 +112,6 @@ pub(crate) fn answer(dialect: Dialect, bytes: &Bytes, cuts: &[u8]) {
 /// A request of a protocol: for every candidate it is written as JSON, the same each time, or refused
 /// by a field.
 pub(crate) fn request(protocol: Protocol, bytes: &[u8]) {
-    drop(portable::binding(protocol, bytes));
     let Ok(request) = decode(protocol, bytes) else { return };
     for to in candidates() {
         let once = encode(&request, &to);
@@ -165,7 +163,12 @@ pub(crate) fn endpoints(bytes: &[u8]) {
 pub(crate) fn passed(bytes: &Bytes) {
     for endpoint in [Endpoint::ChatCompletions, Endpoint::Completions] {
         let Ok(read) = RequestBody::read(endpoint, bytes) else { continue };
-        let to = Rewrite { model: json_string("up"), max_output_tokens: Some(9), ask_usage: true };
+        let to = Rewrite {
+            model: json_string("up"),
+            max_output_tokens: Some(9),
+            ask_usage: true,
+            unstored: false,
+        };
         for quirks in QUIRKS {
             let Ok(Some(fitted)) = fit::fit(bytes, &read, &to, quirks) else { continue };
             let text = fitted.body.segments.concat();
@@ -176,10 +179,6 @@ pub(crate) fn passed(bytes: &Bytes) {
             } else {
                 assert!(!is_json(bytes), "{}: {}", quirks.name, String::from_utf8_lossy(&text));
             }
-        }
-        if let Some(kept) = portable::stateless(bytes, json_string("up"), false) {
-            let text = kept.segments.concat();
-            assert!(is_json(&text) || !is_json(bytes), "{}", String::from_utf8_lossy(&text));
         }
     }
 }

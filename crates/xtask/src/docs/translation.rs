@@ -170,8 +170,8 @@ pub(super) fn errors() -> String {
 pub(super) fn servers() -> String {
     let mut page = String::from("# Compatible servers\n\n");
     page += "Servers that speak OpenAI's protocol, told by the host or port of the target's URL, and \
-             what each refuses or wants otherwise. One that is not here is taken to be as OpenAI's \
-             documents say. What is passed through is edited accordingly.\n\n";
+             what each refuses or wants otherwise: what a translated request is written by. One that \
+             is not here is taken to be as OpenAI's documents say.\n\n";
     page += &head(&["Server", "Known by", "Left out", "Refused", "Otherwise"]);
     for server in QUIRKS {
         let hosts: Vec<_> = server.hosts.iter().map(|host| code(host)).collect();

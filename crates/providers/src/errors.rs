@@ -8,7 +8,10 @@ use http::StatusCode;
 use routing::{OutcomeClass, outcome::Fault};
 use serde::Serialize;
 
-use crate::{failure::Failure, scrub::scrub};
+use crate::{
+    failure::{Failure, names},
+    scrub::scrub,
+};
 
 /// An error for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +173,7 @@ pub fn to_anthropic(
         _ if code == "context_length_exceeded" && !message.starts_with(TOO_LONG) => {
             Cow::Owned(format!("{TOO_LONG}: {message}"))
         }
-        Some(param) if !message.contains(param) => Cow::Owned(format!("{param}: {message}")),
+        Some(param) if !names(message, param) => Cow::Owned(format!("{param}: {message}")),
         _ => Cow::Borrowed(message),
     };
     let outer = Outer { kind: "error", error: Inner { kind, message }, request_id, moniker };

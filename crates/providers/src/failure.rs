@@ -63,6 +63,15 @@ impl Failure {
     }
 }
 
+/// Whether a text names a member of a request, which may be a path: not merely within a word.
+pub(crate) fn names(text: &str, member: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(member).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + member.len()..]);
+        !before.ends_with(part) && !after.starts_with(part)
+    })
+}
+
 /// The failure that an answer with this status and body is. For a status of success the body must
 /// have been found to hold an error.
 pub fn classify(

@@ -7,7 +7,7 @@ use routing::{OutcomeClass, outcome::Fault};
 use super::{Caller, Protocol, data_frame, named_frame};
 use crate::{
     errors::CallerError,
-    failure::Failure,
+    failure::{Failure, names},
     tree::{Json, object},
 };
 
@@ -81,7 +81,7 @@ fn anthropic(failure: &Failure, error: &CallerError, request_id: Option<&str>) -
         && !error.message.starts_with("prompt is too long");
     let message = match (too_long, &error.param) {
         (true, _) => format!("prompt is too long: {}", error.message),
-        (false, Some(param)) if !error.message.contains(param.as_str()) => {
+        (false, Some(param)) if !names(&error.message, param) => {
             format!("{param}: {}", error.message)
         }
         _ => error.message.clone(),

@@ -72,6 +72,7 @@ fn system(fields: &mut Fields, request: &mut Request) -> Result<(), DecodeError>
 
 fn message(mut fields: Fields, request: &mut Request) -> Result<(), DecodeError> {
     let role = fields.string("role")?.unwrap_or_default();
+    let wrong_role = fields.wrong("role", "must be user, assistant or system.");
     let parts = match fields.take("content") {
         Json::String(text) if text.is_empty() => Vec::new(),
         Json::String(text) => vec![Part::text(text)],
@@ -111,9 +112,7 @@ fn message(mut fields: Fields, request: &mut Request) -> Result<(), DecodeError>
                 });
             }
         }
-        _ => {
-            return Err(DecodeError::at(role, "is no role: it must be user, assistant or system."));
-        }
+        _ => return Err(wrong_role),
     }
     Ok(())
 }

@@ -77,16 +77,22 @@ fn of_auth(rule: &Rule, base: &Value) -> Option<(Kind, Vec<Case>, Vec<Case>)> {
     let name = rule.id.strip_prefix("auth-of-")?;
     let provider = ProviderKind::ALL.iter().find(|kind| kind.name() == name)?;
     let of = |kind: AuthKind| {
-        let secret = match kind {
-            AuthKind::None => Value::Null,
-            _ => json!({"name": "key", "key": "api-key"}),
-        };
+        let key = if kind.needs_secret_key() { json!("api-key") } else { Value::Null };
+        let secret =
+            if kind.needs_secret() { json!({"name": "key", "key": key}) } else { Value::Null };
         let header = match kind {
             AuthKind::Header => json!({"name": "x-key"}),
             _ => Value::Null,
         };
         let auth = json!({"type": kind.name(), "secretRef": secret, "header": header});
-        let patch = json!({"spec": {"provider": provider.name(), "auth": auth}});
+        let mut patch = json!({"spec": {"provider": provider.name(), "auth": auth}});
+        if provider.needs_options() {
+            let options = provider.options().unwrap();
+            patch["spec"][options] = match provider {
+                ProviderKind::Bedrock => json!({"region": "eu-west-1"}),
+                _ => json!({"project": "p", "location": "eu"}),
+            };
+        }
         (provider.auth_kinds().contains(&kind), case(base, &patch))
     };
     let (valid, invalid): (Vec<_>, Vec<_>) =

@@ -95,11 +95,17 @@ fn provider_target() -> Vec<Rule> {
         relaxed_in_dev: false,
     };
     let relaxed = |r: Rule| Rule { relaxed_in_dev: true, ..r };
-    let fixed: Vec<_> = ProviderKind::ALL.iter().filter(|p| p.default_url().is_some()).collect();
-    let fixed = fixed.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
-    let own_header: Vec<_> =
-        ProviderKind::ALL.iter().filter(|p| p.key_header().is_some()).collect();
-    let own_header = own_header.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
+    let those = |which: fn(ProviderKind) -> bool| {
+        let found = ProviderKind::ALL.iter().filter(|p| which(**p)).map(|p| format!("'{p}'"));
+        found.collect::<Vec<_>>().join(", ")
+    };
+    let placed = those(|p| !p.needs_endpoint());
+    let own_header = those(|p| p.key_header().is_some());
+    let auths = |which: fn(AuthKind) -> bool| {
+        let found = AuthKind::ALL.iter().filter(|a| which(**a)).map(|a| format!("'{a}'"));
+        found.collect::<Vec<_>>().join(", ")
+    };
+    let with_key = auths(AuthKind::needs_secret_key);
     let connection = spellings(CONNECTION_HEADERS);
     let generations: Vec<_> = Endpoint::ALL.iter().map(|e| format!("'/{}'", e.path())).collect();
     let generations = generations.join(", ");
@@ -108,8 +114,8 @@ fn provider_target() -> Vec<Rule> {
         rule(
             "endpoint-required",
             SPEC,
-            &format!("has(self.endpoint) || self.provider in [{fixed}]"),
-            "endpoint is required: this provider has no fixed address; set endpoint.url or endpoint.service",
+            &format!("has(self.endpoint) || self.provider in [{placed}]"),
+            "endpoint is required: this provider has no address of its own; set endpoint.url or endpoint.service",
         ),
         rule(
             "headers-no-credentials",
@@ -172,6 +178,20 @@ fn provider_target() -> Vec<Rule> {
             "secretRef means nothing with type: None: remove it, or set type: Bearer",
         ),
         rule(
+            "auth-secret-key",
+            AUTH,
+            &format!(
+                "!has(self.secretRef) || has(self.secretRef.key) || !(self.type in [{with_key}])"
+            ),
+            "secretRef.key is required: name the key of the Secret that holds the credential",
+        ),
+        rule(
+            "auth-secret-no-key",
+            AUTH,
+            "self.type != 'AWSSigV4' || !has(self.secretRef) || !has(self.secretRef.key)",
+            "secretRef.key means nothing with type: AWSSigV4: the Secret has access-key-id, secret-access-key and maybe session-token",
+        ),
+        rule(
             "auth-header",
             AUTH,
             "!has(self.header) || self.type == 'Header'",
@@ -190,6 +210,18 @@ fn provider_target() -> Vec<Rule> {
             &["spec", "auth", "header"],
             &format!("!(self.name in [{connection}])"),
             "this header belongs to the connection: name the one in which the provider wants its key",
+        ),
+        rule(
+            "azure-api-version",
+            &["spec", "azureOpenAI"],
+            "has(self.apiVersion) == (has(self.mode) && self.mode == 'Deployments')",
+            "apiVersion is required with mode: Deployments, and only with it",
+        ),
+        rule(
+            "azure-url",
+            SPEC,
+            r"self.provider != 'AzureOpenAI' || !has(self.endpoint) || !has(self.endpoint.url) || !self.endpoint.url.matches('(?i)/openai(/v1)?/*$')",
+            "endpoint.url of AzureOpenAI is that of the resource, such as https://NAME.openai.azure.com: remove /openai or /openai/v1, which are added",
         ),
         rule(
             "ejection-order",
@@ -235,6 +267,24 @@ fn provider_target() -> Vec<Rule> {
         ),
     ];
     for provider in ProviderKind::ALL {
+        if let Some(member) = provider.options() {
+            rules.push(rule(
+                &format!("options-{member}"),
+                SPEC,
+                &format!("!has(self.{member}) || self.provider == '{provider}'"),
+                &format!(
+                    "{member} belongs to provider: {provider}, and means nothing with another"
+                ),
+            ));
+            if provider.needs_options() {
+                rules.push(rule(
+                    &format!("options-{member}-required"),
+                    SPEC,
+                    &format!("self.provider != '{provider}' || has(self.{member})"),
+                    &format!("{member} is required with provider: {provider}"),
+                ));
+            }
+        }
         let fits = provider.auth_kinds();
         if AuthKind::ALL.iter().all(|kind| fits.contains(kind)) {
             continue;

@@ -42,7 +42,17 @@ const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";
 pub struct ProviderTargetSpec {
     /// The kind of API behind it.
     pub provider: ProviderKind,
-    /// Where it is. Optional for OpenAI, Anthropic and Gemini, whose address is fixed.
+    /// What AzureOpenAI wants to know. Default: `mode: V1`.
+    #[serde(default, rename = "azureOpenAI", skip_serializing_if = "Option::is_none")]
+    pub azure_open_ai: Option<AzureOpenAi>,
+    /// What VertexAI wants to know; required there.
+    #[serde(default, rename = "vertexAI", skip_serializing_if = "Option::is_none")]
+    pub vertex_ai: Option<Box<VertexAi>>,
+    /// What Bedrock wants to know; required there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bedrock: Option<Box<Bedrock>>,
+    /// Where it is. Required for AzureOpenAI and OpenAICompatible; others have an address that is
+    /// fixed or follows from their location or region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// How requests are authenticated.
@@ -77,6 +87,59 @@ pub struct ProviderTargetSpec {
     /// true: it gets no new requests; running ones finish. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cordoned: Option<bool>,
+}
+
+/// What AzureOpenAI wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AzureOpenAi {
+    /// Which of Azure's two APIs: V1 names the deployment in the body, as OpenAI does a model, and
+    /// needs no version; Deployments names it in the path. Default: V1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<AzureMode>,
+    /// The version of the API, such as 2024-10-21; required with `mode: Deployments`, and only with
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[0-9A-Za-z.-]+$"))]
+    pub api_version: Option<String>,
+}
+
+/// Which of Azure's two APIs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AzureMode {
+    /// `/openai/v1/...`, the deployment in the body.
+    #[default]
+    V1,
+    /// `/openai/deployments/NAME/...?api-version=`.
+    Deployments,
+}
+
+/// What VertexAI wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VertexAi {
+    /// The id of the Google Cloud project.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[a-z0-9][a-z0-9.:-]*$"))]
+    pub project: String,
+    /// Where the models run, such as europe-west4, eu or global.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z]+(-[a-z0-9]+)*$"))]
+    pub location: String,
+}
+
+/// What Bedrock wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bedrock {
+    /// The region, such as eu-west-1.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z]{2,}(-[a-z0-9]+)+$"))]
+    pub region: String,
+    /// A role that is assumed with the credential, for models of another account. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 20, max = 2048),
+        regex(pattern = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$")
+    )]
+    pub role_arn: Option<String>,
 }
 
 /// Where a provider is: exactly one of `url` and `service`.
@@ -130,17 +193,34 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
-    /// Bearer: `Authorization: Bearer KEY`. Header: the key in a header of its own. None: no key.
-    /// Anthropic takes Header and Bearer, Gemini Header.
+    /// Bearer: `Authorization: Bearer KEY`. Header: the key in a header of its own. AWSSigV4: requests
+    /// are signed. GoogleServiceAccount: tokens for a key of a service account. None: no credential.
+    /// Each provider takes some of them: OpenAI and OpenAICompatible Bearer and Header; AzureOpenAI
+    /// and Anthropic Header and Bearer; Gemini Header; VertexAI GoogleServiceAccount; Bedrock AWSSigV4,
+    /// and Bearer for its API keys.
     #[serde(rename = "type")]
     pub kind: AuthKind,
-    /// The key of a Secret in the namespace of this object that holds the credential.
+    /// The Secret, in the namespace of this object, that holds the credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<KeyRef>,
-    /// The header of `type: Header`. Default: x-api-key for Anthropic, x-goog-api-key for Gemini;
-    /// required for others.
+    pub secret_ref: Option<SecretRef>,
+    /// The header of `type: Header`. Default: api-key for AzureOpenAI, x-api-key for Anthropic,
+    /// x-goog-api-key for Gemini; required for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<AuthHeader>,
+}
+
+/// A Secret that holds a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// `metadata.name` of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in its data: of the API key, or for GoogleServiceAccount of the JSON key file. Not
+    /// for AWSSigV4, whose Secret has access-key-id, secret-access-key and maybe session-token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: Option<String>,
 }
 
 /// The header that carries the key.

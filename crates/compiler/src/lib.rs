@@ -15,7 +15,7 @@ mod text;
 mod world;
 
 pub use compile::{Compiled, compile};
-pub use credential::{Credential, CredentialState};
+pub use credential::{CredentialState, supposed};
 pub use finding::Finding;
 pub use status::Statuses;
 pub use world::{

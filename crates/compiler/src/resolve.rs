@@ -12,6 +12,7 @@ mod host;
 mod lineup;
 mod names;
 mod nesting;
+mod options;
 mod price;
 mod problems;
 mod quota;

@@ -3,7 +3,7 @@
 
 use routing::{
     Endpoint, ProviderKind,
-    snapshot::{CompiledModel, CompiledTarget},
+    snapshot::{CompiledModel, CompiledOptions, CompiledTarget},
 };
 
 use crate::{
@@ -57,11 +57,18 @@ impl Address {
 }
 
 /// The dialect in which a provider is asked for answers of this model, and where it is spoken.
-pub fn dialect(provider: ProviderKind, _model: &CompiledModel) -> (Dialect, Host) {
+pub fn dialect(provider: ProviderKind, model: &CompiledModel) -> (Dialect, Host) {
     match provider {
-        ProviderKind::OpenAI | ProviderKind::OpenAICompatible => (Dialect::OpenAiChat, Host::Own),
+        ProviderKind::OpenAI | ProviderKind::AzureOpenAI | ProviderKind::OpenAICompatible => {
+            (Dialect::OpenAiChat, Host::Own)
+        }
         ProviderKind::Anthropic => (Dialect::Anthropic, Host::Own),
         ProviderKind::Gemini => (Dialect::Gemini, Host::Own),
+        ProviderKind::VertexAI => match family(model) {
+            Some(Family::Claude(_)) => (Dialect::Anthropic, Host::Vertex),
+            _ => (Dialect::Gemini, Host::Vertex),
+        },
+        ProviderKind::Bedrock => (Dialect::Bedrock, Host::Own),
     }
 }
 
@@ -87,7 +94,80 @@ pub fn address(target: &CompiledTarget, model: &CompiledModel, call: Call) -> Op
         ProviderKind::Gemini => {
             gemini(call, &model.upstream_name).map(|path| Address { path, headers: &[] })
         }
+        ProviderKind::AzureOpenAI => azure(call, &target.options, &model.upstream_name)
+            .map(|path| Address { path, headers: &[] }),
+        ProviderKind::VertexAI => vertex(call, &target.options, &model.upstream_name)
+            .map(|path| Address { path, headers: &[] }),
+        ProviderKind::Bedrock => {
+            bedrock(call, &model.upstream_name).map(|path| Address { path, headers: &[] })
+        }
     }
+}
+
+/// Azure's paths: version 1 of its API is OpenAI's, the older one has the deployment in the path.
+fn azure(call: Call, options: &CompiledOptions, deployment: &str) -> Option<String> {
+    let path = openai(call)?;
+    let CompiledOptions::AzureDeployments { api_version } = options else {
+        return Some(format!("openai/v1/{path}"));
+    };
+    let version = segment(api_version);
+    match (call.dialect, call.operation) {
+        (_, Operation::CountTokens) => None,
+        // The one that names the deployment in its body.
+        (Dialect::OpenAiResponses, Operation::Generate)
+        | (_, Operation::Same(Endpoint::Responses)) => {
+            Some(format!("openai/{path}?api-version={version}"))
+        }
+        _ => {
+            let deployment = segment(deployment);
+            Some(format!("openai/deployments/{deployment}/{path}?api-version={version}"))
+        }
+    }
+}
+
+/// Paths of VertexAI, by the model's publisher.
+fn vertex(call: Call, options: &CompiledOptions, model: &str) -> Option<String> {
+    let CompiledOptions::VertexAi { project, location } = options else { return None };
+    let (project, location) = (segment(project), segment(location));
+    let place = format!("projects/{project}/locations/{location}/publishers");
+    if call.dialect == Dialect::Anthropic {
+        let (model, method) = match (call.operation, call.stream) {
+            (Operation::Generate, false) => (versioned(model), "rawPredict"),
+            (Operation::Generate, true) => (versioned(model), "streamRawPredict"),
+            // The model is in the body of this one.
+            (Operation::CountTokens, _) => ("count-tokens".to_owned(), "rawPredict"),
+            (Operation::Embed | Operation::Same(_), _) => return None,
+        };
+        return Some(format!("{place}/anthropic/models/{model}:{method}"));
+    }
+    let (method, query) = match (call.operation, call.stream) {
+        (Operation::Generate, false) => ("generateContent", ""),
+        (Operation::Generate, true) => ("streamGenerateContent", "?alt=sse"),
+        (Operation::Embed, _) => ("predict", ""),
+        (Operation::CountTokens, _) => ("countTokens", ""),
+        (Operation::Same(_), _) => return None,
+    };
+    let model = versioned(model.strip_prefix("models/").unwrap_or(model));
+    Some(format!("{place}/google/models/{model}:{method}{query}"))
+}
+
+/// A model's name with the `@` before its version, which may stand in a path as it is.
+fn versioned(model: &str) -> String {
+    match model.split_once('@') {
+        Some((name, version)) => format!("{}@{}", segment(name), segment(version)),
+        None => segment(model),
+    }
+}
+
+fn bedrock(call: Call, model: &str) -> Option<String> {
+    let operation = match (call.operation, call.stream) {
+        (Operation::Generate, false) => "converse",
+        (Operation::Generate, true) => "converse-stream",
+        (Operation::CountTokens, _) => "count-tokens",
+        (Operation::Embed | Operation::Same(_), _) => return None,
+    };
+    // Ids hold `:` and, as ARNs, `/`.
+    Some(format!("model/{}/{operation}", segment(model)))
 }
 
 /// The path of an endpoint of OpenAI's protocol.

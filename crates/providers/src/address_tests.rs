@@ -6,6 +6,14 @@ use routing::{
 use super::*;
 
 fn target(provider: ProviderKind, model: &str) -> (CompiledTarget, CompiledModel) {
+    target_with(provider, CompiledOptions::None, model)
+}
+
+fn target_with(
+    provider: ProviderKind,
+    options: CompiledOptions,
+    model: &str,
+) -> (CompiledTarget, CompiledModel) {
     let model = CompiledModel {
         name: "m".to_owned(),
         upstream_name: model.to_owned(),
@@ -18,6 +26,7 @@ fn target(provider: ProviderKind, model: &str) -> (CompiledTarget, CompiledModel
     let target = CompiledTarget {
         id: ObjectId::new("shop", "t"),
         provider,
+        options,
         endpoint: CompiledEndpoint {
             url: "https://host/base".to_owned(),
             service: false,
@@ -86,6 +95,88 @@ fn every_provider_is_asked_where_it_listens() {
     let (target, model) = target(ProviderKind::OpenAI, "m");
     let call = Call { dialect: Dialect::OpenAiResponses, operation: Generate, stream: false };
     assert_eq!(address(&target, &model, call).unwrap().path, "responses");
+}
+
+/// The path of an operation of a provider that has options.
+fn path_with(
+    provider: ProviderKind,
+    options: &CompiledOptions,
+    model: &str,
+    (operation, stream): (Operation, bool),
+) -> String {
+    let (target, model) = target_with(provider, options.clone(), model);
+    let (dialect, _) = dialect(provider, &model);
+    let call = Call { dialect, operation, stream };
+    address(&target, &model, call).map_or_else(String::new, |address| address.path)
+}
+
+#[test]
+fn azure_names_the_deployment_in_the_path_or_in_the_body() {
+    let of = |options: &CompiledOptions, operation| {
+        path_with(ProviderKind::AzureOpenAI, options, "prod/1", (operation, false))
+    };
+    let own = CompiledOptions::None;
+    assert_eq!(of(&own, Operation::Generate), "openai/v1/chat/completions");
+    assert_eq!(of(&own, Operation::Embed), "openai/v1/embeddings");
+    let old = CompiledOptions::AzureDeployments { api_version: "2024-10-21".to_owned() };
+    let completions = Operation::Same(Endpoint::Completions);
+    assert_eq!(
+        of(&old, completions),
+        "openai/deployments/prod%2F1/completions?api-version=2024-10-21"
+    );
+    assert_eq!(
+        of(&old, Operation::Generate),
+        "openai/deployments/prod%2F1/chat/completions?api-version=2024-10-21"
+    );
+    assert_eq!(of(&old, Operation::CountTokens), "");
+    let responses = Operation::Same(Endpoint::Responses);
+    assert_eq!(of(&old, responses), "openai/responses?api-version=2024-10-21");
+    assert_eq!(of(&own, responses), "openai/v1/responses");
+}
+
+#[test]
+fn vertex_asks_the_models_publisher() {
+    use Operation::{CountTokens, Embed, Generate};
+    let options = CompiledOptions::VertexAi {
+        project: "p-1".to_owned(),
+        location: "europe-west4".to_owned(),
+    };
+    let at = "projects/p-1/locations/europe-west4/publishers";
+    for (model, asked, expected) in [
+        ("gemini-2.5-pro", (Generate, false), "google/models/gemini-2.5-pro:generateContent"),
+        (
+            "gemini-2.5-pro",
+            (Generate, true),
+            "google/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+        ),
+        ("gemini-embedding-001", (Embed, false), "google/models/gemini-embedding-001:predict"),
+        (
+            "claude-sonnet-4-5@20250929",
+            (Generate, true),
+            "anthropic/models/claude-sonnet-4-5@20250929:streamRawPredict",
+        ),
+        ("claude-sonnet-4-5", (Generate, false), "anthropic/models/claude-sonnet-4-5:rawPredict"),
+        ("claude-sonnet-4-5", (CountTokens, false), "anthropic/models/count-tokens:rawPredict"),
+    ] {
+        let found = path_with(ProviderKind::VertexAI, &options, model, asked);
+        assert_eq!(found, format!("{at}/{expected}"));
+    }
+    assert_eq!(path_with(ProviderKind::VertexAI, &options, "claude-x", (Embed, false)), "");
+}
+
+#[test]
+fn bedrocks_ids_are_one_segment() {
+    let options = CompiledOptions::Bedrock { region: "eu-west-1".to_owned(), role_arn: None };
+    let of = |model, asked| path_with(ProviderKind::Bedrock, &options, model, asked);
+    assert_eq!(
+        of("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", (Operation::Generate, false)),
+        "model/eu.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse"
+    );
+    assert_eq!(
+        of("arn:aws:bedrock:eu-west-1:1:inference-profile/x", (Operation::Generate, true)),
+        "model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fx/converse-stream"
+    );
+    assert_eq!(of("m", (Operation::Embed, false)), "");
 }
 
 #[test]

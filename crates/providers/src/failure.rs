@@ -100,9 +100,12 @@ fn build(
     build_by(status, sign, waits, |stated, sign, waits| match provider {
         // What speaks another dialect is judged by that; here are its answers in OpenAI's.
         ProviderKind::OpenAI
+        | ProviderKind::AzureOpenAI
         | ProviderKind::OpenAICompatible
         | ProviderKind::Anthropic
-        | ProviderKind::Gemini => openai::class_of(provider, stated, sign, waits),
+        | ProviderKind::Gemini
+        | ProviderKind::VertexAI
+        | ProviderKind::Bedrock => openai::class_of(provider, stated, sign, waits),
     })
 }
 

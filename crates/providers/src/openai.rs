@@ -130,7 +130,7 @@ fn by_code(provider: ProviderKind, code: &str, kind: &str, message: &str) -> Opt
     }
     // OpenRouter uses this code for any request that it finds wrong.
     if code == "invalid_prompt"
-        && (provider == ProviderKind::OpenAI
+        && (matches!(provider, ProviderKind::OpenAI | ProviderKind::AzureOpenAI)
             || message.contains("flagged")
             || message.contains("policy"))
     {

@@ -133,6 +133,7 @@ impl Attempt<'_> {
             // Never followed: the body and the credential are for this host.
             return self.invalid(status, &format!("it answered with a redirect ({status})"));
         }
+        self.target.was_refused(status, headers);
         // What cannot be read of it leaves the status, which says enough.
         let text = match source {
             Ok(mut source) => source.all(Bytes::new(), MAX_ERROR).await.unwrap_or_default(),

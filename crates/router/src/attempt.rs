@@ -129,7 +129,7 @@ impl Failed {
     }
 
     fn of(failure: &Failure, target: &LiveTarget) -> Self {
-        Self::scrubbed(failure, &[target.secret()])
+        target.with_secrets(|secrets| Self::scrubbed(failure, secrets))
     }
 
     fn scrubbed(failure: &Failure, secrets: &[&str]) -> Self {
@@ -333,11 +333,14 @@ impl Attempt<'_> {
     ) -> Result<http::Response<PooledBody>, Failed> {
         let mut reuse = Reuse::Allowed;
         loop {
-            let Some(request) = self.request(outgoing, changes) else {
+            let Some(mut request) = self.request(outgoing, changes) else {
                 let what = self.asked.endpoint.path();
                 let message = format!("{}: its provider has no /v1/{what}", self.label());
                 return Err(Failed::ours(Fault::Unsupported, message));
             };
+            self.target.authenticate(&mut request).await.map_err(|unissued| {
+                Failed::ours(unissued.fault, format!("{}: {unissued}", self.label()))
+            })?;
             match self.target.pool.send(request, reuse, CONNECT).await {
                 Ok(sent) => return Ok(sent.response),
                 Err(error) if error.is_stale() && reuse == Reuse::Allowed => reuse = Reuse::Fresh,

@@ -8,6 +8,7 @@ mod attempts;
 mod body;
 mod clock;
 mod conn;
+mod credentials;
 mod decide;
 mod errors;
 mod explain;

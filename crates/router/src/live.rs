@@ -18,12 +18,12 @@ use providers::dialect::Dialect;
 use routing::{
     Digest, Endpoint, Nanos, ObjectId, StrategyKind,
     ejection::Availability,
+    material::Material,
     snapshot::{
         CompiledAlias, CompiledLineup, CompiledModel, Members, Resource, RoutingSnapshot,
         Visibility,
     },
 };
-use secrecy::SecretString;
 use telemetry::{AliasMetrics, AttemptMetrics, Metrics};
 
 use self::{
@@ -38,7 +38,7 @@ use crate::{
 type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// Looks up a target's credential.
-pub type CredentialOf<'a> = dyn Fn(&ObjectId) -> Option<&'a SecretString> + 'a;
+pub type CredentialOf<'a> = dyn Fn(&ObjectId) -> Option<&'a Material> + 'a;
 
 /// Everything that requests are served from.
 #[derive(Default)]
@@ -147,14 +147,14 @@ impl LiveSnapshot {
         let mut live = Self { revision: snapshot.revision, ..Self::default() };
         for (id, resource) in &snapshot.targets {
             let Resource::Value { digest, value, .. } = resource else { continue };
-            let secret = credential(id);
+            let material = credential(id);
             let old = previous.targets.get(id);
-            if let Some(old) = old.filter(|old| old.is_same(*digest, secret)) {
+            if let Some(old) = old.filter(|old| old.is_same(*digest, material)) {
                 live.targets.insert(id.clone(), Arc::clone(old));
                 continue;
             }
-            let pool = pools.pool(&value.endpoint);
-            match LiveTarget::new(value, *digest, secret, pool, metrics, old.map(|o| &**o)) {
+            let ways = (pools.pool(&value.endpoint), pools.issuers());
+            match LiveTarget::new(value, *digest, material, ways, metrics, old.map(|o| &**o)) {
                 Ok(target) => {
                     if let Some(old) = old {
                         target.adopt(old, now);

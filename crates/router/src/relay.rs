@@ -219,14 +219,16 @@ impl Relay {
 
     /// Sends an error frame as the last thing; `said` is what the provider's event holds of it.
     fn fails(&mut self, failure: &Failure, said: &Bytes) {
-        let secrets = [self.target.secret()];
+        let target = Arc::clone(&self.target);
+        let (message, frame) = target.with_secrets(|secrets| {
+            (scrub(&failure.message, secrets), self.flow.fail(failure, said, secrets))
+        });
         let ending = Ending {
             status: Some(StatusCode::OK.as_u16()),
             retry_after: failure.retry_after,
-            message: Some(scrub(&failure.message, &secrets).into()),
+            message: Some(message.into()),
             ..Ending::of(failure.class)
         };
-        let frame = self.flow.fail(failure, said, &secrets);
         self.settle(ending, RequestEnd::Cut);
         self.held.clear();
         self.out.push_back(frame);

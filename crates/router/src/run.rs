@@ -108,7 +108,12 @@ impl Config {
             },
             trust,
             kept: kept::Dirs { state: args.state_dir, credentials: args.credential_dir },
-            upstream: UpstreamConfig { allow_cidrs: args.allow_cidr, resolve, dev: false },
+            upstream: UpstreamConfig {
+                allow_cidrs: args.allow_cidr,
+                resolve,
+                dev: false,
+                sts_url: std::env::var("AWS_ENDPOINT_URL_STS").ok(),
+            },
         })
     }
 }

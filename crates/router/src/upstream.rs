@@ -25,6 +25,8 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use routing::snapshot::CompiledEndpoint;
 
+use crate::credentials::Issuers;
+
 pub use conn::PooledBody;
 pub use error::{BodyLost, SendError, Stage};
 pub use pool::{EndpointPool, Reuse, Sent};
@@ -39,6 +41,8 @@ pub struct UpstreamConfig {
     pub resolve: Vec<(String, SocketAddr)>,
     /// `moniker dev`: plain HTTP and loopback are fine for every target.
     pub dev: bool,
+    /// AWS's token service, where it is not the region's own.
+    pub sts_url: Option<String>,
 }
 
 /// The pools of all endpoints: targets with the same endpoint share one.
@@ -47,6 +51,8 @@ pub struct Pools {
     /// The public authorities, read from the system when first needed.
     roots: OnceLock<Arc<rustls::RootCertStore>>,
     by_endpoint: Mutex<HashMap<Key, Weak<EndpointPool>>>,
+    /// Who gives tokens for targets.
+    issuers: OnceLock<Arc<Issuers>>,
 }
 
 /// What makes two endpoints the same.
@@ -72,7 +78,17 @@ impl From<&CompiledEndpoint> for Key {
 impl Pools {
     /// No pool yet.
     pub fn new(config: UpstreamConfig) -> Self {
-        Self { config: Arc::new(config), roots: OnceLock::new(), by_endpoint: Mutex::default() }
+        Self {
+            config: Arc::new(config),
+            roots: OnceLock::new(),
+            by_endpoint: Mutex::default(),
+            issuers: OnceLock::new(),
+        }
+    }
+
+    /// Who gives tokens for targets, reached by pools of their own under the same configuration.
+    pub(crate) fn issuers(&self) -> &Arc<Issuers> {
+        self.issuers.get_or_init(|| Issuers::new(UpstreamConfig::clone(&self.config)))
     }
 
     /// The pool of an endpoint: the one that is in use for the same endpoint, else a new one. An

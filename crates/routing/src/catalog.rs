@@ -33,24 +33,51 @@ closed! {
     pub enum ProviderKind {
         /// OpenAI's own API.
         OpenAI,
+        /// OpenAI's models on Azure.
+        AzureOpenAI,
         /// Anthropic's messages: Claude.
         Anthropic,
         /// Google's Gemini API, with an API key.
         Gemini,
+        /// Google Cloud's Vertex AI: Gemini and Claude.
+        VertexAI,
+        /// Amazon Bedrock, by its Converse API.
+        Bedrock,
         /// Any server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp, Groq, Together, Mistral, DeepSeek, xAI, OpenRouter.
         OpenAICompatible,
     }
 }
 
 impl ProviderKind {
-    /// The base URL where the provider has a fixed address; `None`: `spec.endpoint` is required.
+    /// The base URL where the provider has a fixed address; `None`: it has none, or one that
+    /// follows from its options.
     pub fn default_url(self) -> Option<&'static str> {
         match self {
             Self::OpenAI => Some("https://api.openai.com/v1"),
             Self::Anthropic => Some("https://api.anthropic.com/v1"),
             Self::Gemini => Some("https://generativelanguage.googleapis.com/v1beta"),
-            Self::OpenAICompatible => None,
+            Self::AzureOpenAI | Self::VertexAI | Self::Bedrock | Self::OpenAICompatible => None,
         }
+    }
+
+    /// Whether `spec.endpoint` is required: there is no address without it.
+    pub fn needs_endpoint(self) -> bool {
+        matches!(self, Self::AzureOpenAI | Self::OpenAICompatible)
+    }
+
+    /// The member of `spec` with what it wants to know beside the address.
+    pub fn options(self) -> Option<&'static str> {
+        match self {
+            Self::AzureOpenAI => Some("azureOpenAI"),
+            Self::VertexAI => Some("vertexAI"),
+            Self::Bedrock => Some("bedrock"),
+            Self::OpenAI | Self::Anthropic | Self::Gemini | Self::OpenAICompatible => None,
+        }
+    }
+
+    /// Whether those are required.
+    pub fn needs_options(self) -> bool {
+        matches!(self, Self::VertexAI | Self::Bedrock)
     }
 
     /// How requests to it may be authenticated, the usual way first.
@@ -59,9 +86,14 @@ impl ProviderKind {
             Self::OpenAI | Self::OpenAICompatible => {
                 &[AuthKind::Bearer, AuthKind::Header, AuthKind::None]
             }
-            Self::Anthropic => &[AuthKind::Header, AuthKind::Bearer, AuthKind::None],
+            Self::AzureOpenAI | Self::Anthropic => {
+                &[AuthKind::Header, AuthKind::Bearer, AuthKind::None]
+            }
             // A key as a bearer token is refused there.
             Self::Gemini => &[AuthKind::Header, AuthKind::None],
+            Self::VertexAI => &[AuthKind::GoogleServiceAccount, AuthKind::None],
+            // Bearer: Bedrock's API keys.
+            Self::Bedrock => &[AuthKind::AWSSigV4, AuthKind::Bearer, AuthKind::None],
         }
     }
 
@@ -69,16 +101,17 @@ impl ProviderKind {
     /// `auth.header` is required with [`AuthKind::Header`].
     pub fn key_header(self) -> Option<&'static str> {
         match self {
-            Self::OpenAI | Self::OpenAICompatible => None,
+            Self::AzureOpenAI => Some("api-key"),
             Self::Anthropic => Some("x-api-key"),
             Self::Gemini => Some("x-goog-api-key"),
+            Self::OpenAI | Self::VertexAI | Self::Bedrock | Self::OpenAICompatible => None,
         }
     }
 
     /// What a model has that states nothing: every endpoint of the dialect, Streaming and Tools.
     pub fn unstated_capabilities(self) -> CapabilitySet {
         let endpoints: &[Capability] = match self {
-            Self::OpenAI => &[
+            Self::OpenAI | Self::AzureOpenAI => &[
                 Capability::Chat,
                 Capability::Completions,
                 Capability::Embeddings,
@@ -87,8 +120,7 @@ impl ProviderKind {
             Self::OpenAICompatible => {
                 &[Capability::Chat, Capability::Completions, Capability::Embeddings]
             }
-            Self::Anthropic => &[Capability::Chat],
-            Self::Gemini => &[Capability::Chat, Capability::Embeddings],
+            Self::Anthropic | Self::Gemini | Self::VertexAI | Self::Bedrock => &[Capability::Chat],
         };
         [Capability::Streaming, Capability::Tools].iter().chain(endpoints).copied().collect()
     }
@@ -101,8 +133,24 @@ closed! {
         Bearer,
         /// The key in a header of its own: the provider's, or `header.name`.
         Header,
+        /// Requests are signed with an access key of AWS.
+        AWSSigV4,
+        /// `Authorization: Bearer <token>`; tokens are given for a key of a Google service account.
+        GoogleServiceAccount,
         /// No credential.
         None,
+    }
+}
+
+impl AuthKind {
+    /// Whether a Secret holds the credential.
+    pub fn needs_secret(self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Whether one key of the Secret holds it, rather than several of fixed names.
+    pub fn needs_secret_key(self) -> bool {
+        matches!(self, Self::Bearer | Self::Header | Self::GoogleServiceAccount)
     }
 }
 

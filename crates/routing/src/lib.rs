@@ -13,6 +13,7 @@ pub mod fallback;
 pub mod filter;
 pub mod fleet;
 pub mod id;
+pub mod material;
 pub mod outcome;
 pub mod price;
 pub mod quota;

@@ -281,6 +281,9 @@ pub struct CompiledTarget {
     pub id: ObjectId,
     /// The kind of API behind it.
     pub provider: ProviderKind,
+    /// What the provider wants to know beside the address.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: CompiledOptions,
     /// Where it is.
     pub endpoint: CompiledEndpoint,
     /// How requests are authenticated. The credential itself is a frame of its own.
@@ -309,6 +312,37 @@ impl CompiledTarget {
     pub fn model(&self, name: &str) -> Option<(usize, &CompiledModel)> {
         self.models.iter().enumerate().find(|(_, m)| m.name == name)
     }
+}
+
+/// What a provider wants to know beside its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CompiledOptions {
+    /// Nothing.
+    #[default]
+    None,
+    /// AzureOpenAI by deployments: the model's upstream name is that of a deployment.
+    #[serde(rename_all = "camelCase")]
+    AzureDeployments {
+        /// The version of the API, such as `2024-10-21`.
+        api_version: String,
+    },
+    /// VertexAI.
+    VertexAi {
+        /// The project's id.
+        project: String,
+        /// The location, such as `europe-west4` or `global`.
+        location: String,
+    },
+    /// Bedrock.
+    #[serde(rename_all = "camelCase")]
+    Bedrock {
+        /// The region, such as `eu-west-1`.
+        region: String,
+        /// The role that is assumed with the credential.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role_arn: Option<String>,
+    },
 }
 
 /// What a provider grants, over a minute; at least one of the limits is there.

@@ -13,7 +13,7 @@ use routing::{
     price::PerMillion,
     snapshot::{
         CompiledAlias, CompiledAuth, CompiledEjection, CompiledEndpoint, CompiledGuardrails,
-        CompiledModel, CompiledTarget,
+        CompiledModel, CompiledOptions, CompiledTarget,
     },
 };
 
@@ -25,6 +25,7 @@ fn target(price: Option<Price>) -> CompiledTarget {
     CompiledTarget {
         id: ObjectId::new("ns", "t0"),
         provider: ProviderKind::OpenAICompatible,
+        options: CompiledOptions::None,
         endpoint: CompiledEndpoint {
             url: "http://t0".into(),
             service: false,

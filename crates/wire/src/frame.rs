@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
-    credential::{AdminToken, Credential},
+    credential::{AdminToken, Credential, Written},
     kind::{Key, Kind},
 };
 
@@ -259,7 +259,7 @@ struct CredentialOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
+    material: Option<Written<&'a str>>,
 }
 
 #[derive(Deserialize)]
@@ -267,7 +267,7 @@ struct CredentialIn {
     target: ObjectId,
     version: u64,
     hash: Option<Digest>,
-    key: Option<String>,
+    material: Option<Written<String>>,
 }
 
 /// What can be told of a frame that does not decode.
@@ -293,11 +293,12 @@ pub(crate) fn write(
         Frame::Hold(body) => serde_json::to_writer(out, &Typed { r#type, body }),
         Frame::Remove(body) => serde_json::to_writer(out, &Typed { r#type, body }),
         Frame::Credential(frame) => {
+            let CredentialFrame { target, version, credential } = frame;
             let body = CredentialOut {
-                target: &frame.target,
-                version: frame.version,
-                hash: frame.credential.as_ref().map(|c| c.hash),
-                key: frame.credential.as_ref().map(Credential::expose),
+                target,
+                version: *version,
+                hash: credential.as_ref().map(|c| c.hash),
+                material: credential.as_ref().map(|c| c.material().into()),
             };
             serde_json::to_writer(out, &Typed { r#type, body })
         }
@@ -344,9 +345,10 @@ pub(crate) fn read(line: &[u8]) -> Result<(Frame, Option<Digest>), serde_json::E
         "HOLD" => about(line, Frame::Hold)?,
         "REMOVE" => about(line, Frame::Remove)?,
         "CREDENTIAL" => about(line, |body: CredentialIn| {
-            let CredentialIn { target, version, hash, key } = body;
-            let credential =
-                hash.zip(key).map(|(hash, key)| Credential::new(version, hash, key.into()));
+            let CredentialIn { target, version, hash, material } = body;
+            let credential = hash
+                .zip(material)
+                .map(|(hash, material)| Credential::new(version, hash, material.into()));
             Frame::Credential(CredentialFrame { target, version, credential })
         })?,
         "COMMIT" => {

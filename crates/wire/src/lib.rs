@@ -20,7 +20,7 @@ mod held;
 mod kind;
 
 pub use codec::{DecodeError, Decoder, EncodeError, Encoder};
-pub use credential::{AdminToken, Credential};
+pub use credential::{AdminToken, Credential, Written};
 pub use frame::{
     Cause, Commit, Counts, CredentialFrame, Frame, Heartbeat, Hello, Hold, Reconnect, Remove,
     Unreadable, Upsert, hold_digest,

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use routing::{
     Digest, ObjectId,
     fleet::{Dimension, Draw, FleetLimit, FleetModel, FleetView, LimitKey},
+    material::{AwsKey, GoogleKey, Material},
     stats::{Part, Sums, TimeScale},
 };
-use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use wire::{
     AdminToken, Cause, Commit, Counts, Credential, CredentialFrame, DecodeError, Decoder,
@@ -78,9 +78,9 @@ fn frame() -> impl Strategy<Value = Frame> {
             let cause = if seen { Cause::Deleted } else { Cause::Absent };
             Frame::Remove(Remove { kind, id, version, cause })
         }),
-        1 => (id(), any::<u64>(), digest(), proptest::option::of("[!-~]{1,40}")).prop_map(
-            |(target, version, hash, key)| {
-                let credential = key.map(|key| Credential::new(version, hash, key.into()));
+        1 => (id(), any::<u64>(), digest(), proptest::option::of(material())).prop_map(
+            |(target, version, hash, material)| {
+                let credential = material.map(|m| Credential::new(version, hash, m));
                 Frame::Credential(CredentialFrame { target, version, credential })
             }
         ),
@@ -99,6 +99,34 @@ fn frame() -> impl Strategy<Value = Frame> {
     ]
 }
 
+fn material() -> impl Strategy<Value = Material> {
+    let text = "[!-~]{1,40}";
+    prop_oneof![
+        text.prop_map(Material::from),
+        (text, text, proptest::option::of(text)).prop_map(|(id, secret, token)| {
+            Material::Aws(AwsKey {
+                access_key_id: id.into(),
+                secret_access_key: secret.into(),
+                session_token: token.map(Into::into),
+            })
+        }),
+        (text, proptest::option::of(text), "[ -~\n]{1,80}", text).prop_map(
+            |(client_email, private_key_id, private_key, token_uri)| {
+                Material::Google(GoogleKey {
+                    client_email,
+                    private_key_id,
+                    private_key: private_key.into(),
+                    token_uri,
+                })
+            }
+        ),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn frames() -> impl Strategy<Value = Vec<Frame>> {
     proptest::collection::vec(frame(), 1..12)
 }
@@ -115,7 +143,7 @@ fn written(frames: &[Frame]) -> Vec<u8> {
 fn shown(frame: &Frame) -> String {
     let material = match frame {
         Frame::Credential(CredentialFrame { credential: Some(c), .. }) => {
-            c.material().expose_secret().to_owned()
+            hex(&c.material().canonical())
         }
         Frame::Hello(Hello { admin_token: Some(token), .. }) => token.expose().to_owned(),
         _ => String::new(),

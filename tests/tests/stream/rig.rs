@@ -23,7 +23,8 @@ use routing::{
     fleet::{FleetView, Report},
     snapshot::{
         CompiledAlias, CompiledAuth, CompiledEndpoint, CompiledFallback, CompiledLineup,
-        CompiledModel, CompiledTarget, CompiledTimeouts, Exported, Resource, Visibility,
+        CompiledModel, CompiledOptions, CompiledTarget, CompiledTimeouts, Exported, Resource,
+        Visibility,
     },
 };
 use serde::Serialize;
@@ -99,6 +100,7 @@ impl World {
         let target = CompiledTarget {
             id: id(name),
             provider: ProviderKind::OpenAICompatible,
+            options: CompiledOptions::None,
             endpoint: CompiledEndpoint {
                 url: url.to_owned(),
                 service: false,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::{ModelAlias, ProviderTarget};
-use compiler::{Finding, SecretBytes, SecretData, ServiceFacts, Stored, World};
+use compiler::{Finding, SecretData, ServiceFacts, Stored, World};
 use kube::Resource;
 use routing::ObjectId;
 
@@ -102,8 +102,11 @@ fn suppose(world: &mut World) {
         if let Some(named) = &spec.auth.secret_ref {
             let secret = ObjectId::new(id.namespace.clone(), named.name.as_str());
             if !world.secrets.contains_key(&secret) {
-                let value = SecretBytes::new(b"supposed".to_vec());
-                supposed.entry(secret).or_default().data.insert(named.key.clone(), value);
+                // What it holds is not known, and nothing else hangs on it.
+                let data = &mut supposed.entry(secret).or_default().data;
+                for (key, value) in compiler::supposed(spec.auth.kind, named.key.as_deref()) {
+                    data.insert(key, value);
+                }
             }
         }
         let tls = spec.endpoint.as_ref().and_then(|endpoint| endpoint.tls.as_ref());

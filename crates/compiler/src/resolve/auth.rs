@@ -9,7 +9,7 @@ use routing::{AuthKind, ObjectId, snapshot::CompiledAuth};
 
 use super::{host, problems::Problems, target::Fault};
 use crate::{
-    credential::{self, CredentialState},
+    credential::{self, CredentialState, Unfit},
     text::{quote, quote_id},
     world::World,
 };
@@ -25,19 +25,30 @@ pub(super) fn check(spec: &ProviderTargetSpec, problems: &mut Problems) -> Compi
             format_args!("is {}, and {provider} takes one of {named}", auth.kind),
         );
     }
-    let needs_key = auth.kind != AuthKind::None;
+    let needs_secret = auth.kind.needs_secret();
     problems.check(
-        needs_key == auth.secret_ref.is_some(),
+        needs_secret == auth.secret_ref.is_some(),
         "spec.auth.secretRef",
-        if needs_key {
-            "is missing: name the Secret and its key that hold the credential"
+        if needs_secret {
+            "is missing: name the Secret that holds the credential"
         } else {
             "goes with a credential alone: remove it, or choose another `type`"
         },
     );
     if let Some(secret) = &auth.secret_ref {
         problems.name(&secret.name, 253, "spec.auth.secretRef.name");
-        problems.name(&secret.key, 253, "spec.auth.secretRef.key");
+        if let Some(key) = &secret.key {
+            problems.name(key, 253, "spec.auth.secretRef.key");
+        }
+        problems.check(
+            auth.kind.needs_secret_key() == secret.key.is_some() || !needs_secret,
+            "spec.auth.secretRef.key",
+            if auth.kind.needs_secret_key() {
+                "is missing: name the key of the Secret that holds the credential"
+            } else {
+                "means nothing here: the Secret has keys of fixed names"
+            },
+        );
     }
     let mut header = auth.header.as_ref().map(|header| header.name.to_ascii_lowercase());
     if auth.kind == AuthKind::Header {
@@ -80,7 +91,7 @@ pub(super) fn credential(
     faults: &mut Vec<Fault>,
 ) -> Option<CredentialState> {
     const PATH: &str = "spec.auth.secretRef";
-    if auth.kind == AuthKind::None {
+    if !auth.kind.needs_secret() {
         return Some(CredentialState::Absent);
     }
     let wanted = auth.secret_ref.as_ref()?;
@@ -97,15 +108,18 @@ pub(super) fn credential(
         ));
         return Some(CredentialState::Absent);
     };
-    let key = quote(&wanted.key);
-    let Some(value) = secret.data.get(&wanted.key) else {
-        faults.push(Fault::new(
-            Reason::SecretKeyNotFound,
-            PATH,
-            format!("Secret {name} has no key {key}; add it, or correct the key"),
-        ));
+    let material = credential::read(auth.kind, secret, wanted.key.as_deref(), world.settings.dev);
+    if let Err(Unfit::NoKey(key)) = &material {
+        // Without a name it is a problem of the spec already.
+        if !key.is_empty() {
+            faults.push(Fault::new(
+                Reason::SecretKeyNotFound,
+                PATH,
+                format!("Secret {name} has no key {}; add it, or correct the key", quote(key)),
+            ));
+        }
         return Some(CredentialState::Absent);
-    };
+    }
     if let Some(allowed) = &secret.allowed_hosts {
         // Where the host is not known, nothing is sent anywhere new.
         let host = host?;
@@ -124,15 +138,17 @@ pub(super) fn credential(
             return None;
         }
     }
-    match credential::parse(value) {
+    match material {
         Ok(material) => Some(CredentialState::Present { version: secret.version, material }),
-        Err(what) => {
+        Err(Unfit::NoKey(_)) => Some(CredentialState::Absent),
+        Err(Unfit::Bad(key, what)) => {
             faults.push(Fault::new(
                 Reason::SecretInvalid,
                 PATH,
                 format!(
-                    "key {key} of Secret {name} {what}; correct it, and the last good \
-                         credential goes on for 10 minutes"
+                    "key {} of Secret {name} {what}; correct it, and the last good credential \
+                     goes on for 10 minutes",
+                    quote(&key)
                 ),
             ));
             Some(CredentialState::Invalid { version: secret.version })

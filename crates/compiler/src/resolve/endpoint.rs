@@ -4,10 +4,10 @@ use api::{
     ProviderTargetSpec, Reason,
     target::{Endpoint, Service},
 };
-use routing::ObjectId;
+use routing::{ObjectId, snapshot::CompiledOptions};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
-use super::{host, problems::Problems, target::Fault};
+use super::{host, options, problems::Problems, target::Fault};
 use crate::{
     text::{quote, quote_id},
     world::{Settings, World},
@@ -26,16 +26,17 @@ pub(super) struct Place {
 pub(super) fn check(
     settings: &Settings,
     id: &ObjectId,
-    spec: &ProviderTargetSpec,
+    (spec, options): (&ProviderTargetSpec, &CompiledOptions),
     problems: &mut Problems,
 ) -> Option<Place> {
     let Some(endpoint) = &spec.endpoint else {
-        let Some(url) = spec.provider.default_url() else {
+        if spec.provider.needs_endpoint() {
             problems.add("spec.endpoint", "is missing: this provider has no address of its own");
-            return None;
-        };
-        let host = host::host_of(url);
-        return Some(Place { url: url.to_owned(), host, service: false, server_name: None });
+        }
+        let own = spec.provider.default_url().map(str::to_owned);
+        let url = own.or_else(|| options::url(options))?;
+        let host = host::host_of(&url);
+        return Some(Place { url, host, service: false, server_name: None });
     };
     let (url, path) = match (&endpoint.url, &endpoint.service) {
         (Some(url), None) => (host::base_url(url, settings), "spec.endpoint.url"),

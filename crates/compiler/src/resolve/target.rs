@@ -10,12 +10,12 @@ use routing::{
 };
 
 use super::{
-    auth, endpoint, export, price,
+    auth, endpoint, export, options, price,
     problems::{At, Problems},
     quota,
 };
 use crate::{
-    credential::{self, Credential, CredentialState},
+    credential::{self, CredentialState},
     world::World,
 };
 
@@ -89,7 +89,8 @@ impl<'a> ResolvedTarget<'a> {
         let mut problems = Problems::default();
         let mut faults = Vec::new();
         export::check(spec.export.as_ref(), &mut problems);
-        let place = endpoint::check(&world.settings, id, spec, &mut problems);
+        let options = options::check(spec, &mut problems);
+        let place = endpoint::check(&world.settings, id, (spec, &options), &mut problems);
         let headers = headers(spec, &mut problems);
         let auth = auth::check(spec, &mut problems);
         let models = models(spec, &mut problems);
@@ -111,6 +112,7 @@ impl<'a> ResolvedTarget<'a> {
             (None, Some(place)) => Ok(CompiledTarget {
                 id: id.clone(),
                 provider: spec.provider,
+                options,
                 endpoint: CompiledEndpoint {
                     url: place.url,
                     service: place.service,
@@ -137,7 +139,6 @@ impl<'a> ResolvedTarget<'a> {
     /// The version of its credential, to be shown.
     pub(crate) fn credential_version(&self, world: &World, id: &ObjectId) -> Option<String> {
         let Some(CredentialState::Present { material, .. }) = &self.credential else { return None };
-        let material: &Credential = material;
         Some(credential::version(&world.settings.credential_version_key, id, material))
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use compiler::{CredentialState, SecretBytes};
-use routing::{Digest, ObjectId, snapshot::Resource};
+use routing::{Digest, ObjectId, material::Material, snapshot::Resource};
 use tokio::time::Instant;
 use wire::{Credential, Kind};
 
@@ -34,9 +34,9 @@ impl Wanted {
 }
 
 /// A hash that says that two credentials are the same, and nothing to who lacks the key.
-fn hash(key: &SecretBytes, target: &ObjectId, material: &str) -> Digest {
+fn hash(key: &SecretBytes, target: &ObjectId, material: &Material) -> Digest {
     let name = target.to_string();
-    Digest::of_parts([b"credential", key.expose(), name.as_bytes(), material.as_bytes()])
+    Digest::of_parts([b"credential", key.expose(), name.as_bytes(), &material.canonical()])
 }
 
 /// What routers should have, by what they should have had before.
@@ -51,9 +51,9 @@ pub(super) fn next(
         let of_target = publication.snapshot.targets.get(target).map_or(0, Resource::version);
         let wanted = match state {
             CredentialState::Present { version, material } => {
-                let hash = hash(key, target, material.expose());
+                let hash = hash(key, target, material);
                 let version = (*version).max(of_target);
-                Wanted::Set(Credential::new(version, hash, material.expose().into()), None)
+                Wanted::Set(Credential::new(version, hash, material.clone()), None)
             }
             CredentialState::Absent => {
                 let known = (publication.known)(&Kind::Credential, &target.namespace).unwrap_or(0);

@@ -9,9 +9,8 @@ use routing::{
     Digest, ObjectId,
     snapshot::{CompiledTarget, Resource},
 };
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use wire::{AdminToken, Credential};
+use wire::{AdminToken, Credential, Written};
 use zeroize::Zeroizing;
 
 use super::{
@@ -36,7 +35,7 @@ struct TargetOut<'a> {
     version: u64,
     hash: Digest,
     to: Digest,
-    key: &'a str,
+    material: Written<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +50,7 @@ struct TargetIn {
     version: u64,
     hash: Digest,
     to: Digest,
-    key: String,
+    material: Written<String>,
 }
 
 /// What was read: each credential with where it may go.
@@ -69,7 +68,8 @@ pub(crate) fn in_memory(dir: &Path) -> io::Result<bool> {
 
 /// Where a target's credential goes: its endpoint, and how it is sent there.
 pub(crate) fn destination(target: &CompiledTarget) -> Digest {
-    let json = serde_json::to_vec(&(&target.endpoint, &target.auth, target.provider));
+    let json =
+        serde_json::to_vec(&(&target.endpoint, &target.auth, target.provider, &target.options));
     Digest::of(&json.unwrap_or_default())
 }
 
@@ -106,12 +106,16 @@ fn put(dir: &Path, saved: &Saved) -> io::Result<()> {
             version: credential.version,
             hash: credential.hash,
             to: *to,
-            key: credential.material().expose_secret(),
+            material: credential.material().into(),
         })
         .collect();
     let admin = saved.admin_token.as_deref().map(AdminToken::expose);
     // Room for all of it, so that no copy is left behind by growth.
-    let room = 256 + targets.iter().map(|one| 1024 + 2 * one.key.len()).sum::<usize>();
+    let room = 256
+        + known
+            .iter()
+            .map(|(_, _, credential)| 1024 + 2 * credential.material().canonical().len())
+            .sum::<usize>();
     let mut body = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer(&mut *body, &Out { admin, targets })?;
     file::write(dir, WHAT, WHAT, &body)
@@ -137,8 +141,8 @@ fn one(path: &Path) -> Result<Read, Unusable> {
     let read: In = serde_json::from_slice(&bytes)
         .map_err(|_| Unusable::Content("what it says is nothing that a router wrote".to_owned()))?;
     let credentials = read.targets.into_iter().map(|one| {
-        let TargetIn { target, version, hash, to, key } = one;
-        (target, (to, Credential::new(version, hash, key.into())))
+        let TargetIn { target, version, hash, to, material } = one;
+        (target, (to, Credential::new(version, hash, material.into())))
     });
     Ok(Read { admin_token: read.admin, credentials: credentials.collect() })
 }

@@ -6,19 +6,18 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use providers::{
     Rewrite,
     address::{Call, Operation, address, dialect},
     json_string,
-    target::auth_header,
 };
 use routing::{
-    AuthKind, Digest, Endpoint, Nanos,
+    Digest, Endpoint, Nanos,
     ejection::{Availability, Event, Scope},
-    snapshot::{CompiledModel, CompiledTarget},
+    material::Material,
+    snapshot::{CompiledModel, CompiledOptions, CompiledTarget},
 };
-use secrecy::{ExposeSecret as _, SecretString};
 use telemetry::{Metrics, TargetMetrics};
 
 use super::{
@@ -27,9 +26,10 @@ use super::{
     stats::ModelCell,
 };
 use crate::{
+    credentials::{Credential, Issuers, Unissued},
     limits::{self, SharedLimits},
     run::seed,
-    upstream::EndpointPool,
+    upstream::{EndpointPool, Segments},
 };
 
 /// A target.
@@ -38,7 +38,7 @@ pub(crate) struct LiveTarget {
     pub(crate) compiled: CompiledTarget,
     /// The digest of that.
     pub(crate) digest: Digest,
-    /// The headers of every request to it: static ones, ours, and the credential.
+    /// The headers of every request to it: static ones, ours, and the credential where it is one.
     pub(crate) headers: HeaderMap,
     /// Where its connections come from.
     pub(crate) pool: Arc<EndpointPool>,
@@ -60,7 +60,7 @@ pub(crate) struct LiveTarget {
     /// Whether another credential has taken the place of this one: its late refusals say nothing
     /// of the new one.
     pub(crate) outdated: AtomicBool,
-    credential: Option<(HeaderName, HeaderValue)>,
+    credential: Credential,
 }
 
 /// A model of a target.
@@ -95,12 +95,13 @@ impl LiveTarget {
     pub(crate) fn new(
         compiled: &CompiledTarget,
         digest: Digest,
-        secret: Option<&SecretString>,
-        pool: Arc<EndpointPool>,
+        material: Option<&Material>,
+        (pool, issuers): (Arc<EndpointPool>, &Arc<Issuers>),
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Result<Self, BadEndpoint> {
-        let credential = credential(compiled, secret);
+        let before = previous.map(|before| (&before.compiled, &before.credential));
+        let credential = Credential::new(compiled, material, before, issuers);
         let mut headers = HeaderMap::with_capacity(8 + compiled.headers.len());
         headers.insert(
             header::USER_AGENT,
@@ -120,7 +121,7 @@ impl LiveTarget {
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some((name, value)) = &credential {
+        if let Some((name, value)) = credential.header() {
             headers.insert(name.clone(), value.clone());
         }
         let models = compiled
@@ -158,24 +159,38 @@ impl LiveTarget {
     }
 
     /// Whether what requests see of the target is the same under this digest and credential.
-    pub(crate) fn is_same(&self, digest: Digest, secret: Option<&SecretString>) -> bool {
-        self.digest == digest && self.credential == credential(&self.compiled, secret)
+    pub(crate) fn is_same(&self, digest: Digest, material: Option<&Material>) -> bool {
+        self.digest == digest && self.credential.is_of(material)
     }
 
     /// Whether its credential is there, or it needs none.
     pub(crate) fn has_credential(&self) -> bool {
-        self.compiled.auth.kind == AuthKind::None || self.credential.is_some()
+        self.credential.is_there()
     }
 
-    /// The credential's text, to keep it out of what a provider says. Never log it.
-    pub(crate) fn secret(&self) -> &str {
-        let text = self.credential.as_ref().and_then(|c| std::str::from_utf8(c.1.as_bytes()).ok());
-        text.map_or("", |text| text.strip_prefix("Bearer ").unwrap_or(text))
+    /// Authenticates a request whose headers, address and body are final: a token or a signature. A
+    /// credential that is a header is among [`Self::headers`] already.
+    pub(crate) async fn authenticate(
+        &self,
+        request: &mut Request<Segments>,
+    ) -> Result<(), Unissued> {
+        self.credential.apply(request).await
+    }
+
+    /// Shows the texts that go out with requests to who keeps them out of what a provider says.
+    pub(crate) fn with_secrets<T>(&self, show: impl FnOnce(&[&str]) -> T) -> T {
+        let secrets = self.credential.secrets();
+        show(&secrets.iter().map(|secret| secret.as_str()).collect::<Vec<_>>())
+    }
+
+    /// Tells in the log where a refusal has a cause that is this machine's own.
+    pub(crate) fn was_refused(&self, status: http::StatusCode, headers: &HeaderMap) {
+        self.credential.refused(&self.compiled.id.to_string(), status, headers);
     }
 
     /// Ends the ejections that the credential before this one caused, when it is another.
     pub(crate) fn adopt(&self, previous: &Self, now: Nanos) {
-        if self.credential != previous.credential {
+        if !self.credential.is_same(&previous.credential) {
             previous.outdated.store(true, Ordering::Relaxed);
             let changed = Event::CredentialChanged;
             if self.cell.step(&self.compiled.ejection, now, changed) == Change::Healed {
@@ -271,9 +286,13 @@ impl LiveModel {
     }
 }
 
-/// The path of each endpoint that is passed through; `None`: this provider has none such.
+/// The path of each endpoint that is passed through; `None`: this provider has none such, or it names
+/// the model.
 fn passed_through(target: &CompiledTarget) -> Result<Vec<Option<Uri>>, http::uri::InvalidUri> {
-    let Some(model) = target.models.first() else { return Ok(vec![None; Endpoint::ALL.len()]) };
+    let named = matches!(target.options, CompiledOptions::AzureDeployments { .. });
+    let Some(model) = target.models.first().filter(|_| !named) else {
+        return Ok(vec![None; Endpoint::ALL.len()]);
+    };
     let (dialect, _) = dialect(target.provider, model);
     let one = |endpoint: &Endpoint| {
         let call = Call { dialect, operation: Operation::Same(*endpoint), stream: false };
@@ -295,18 +314,5 @@ pub(crate) fn header_value(text: &str) -> HeaderValue {
         let shown: String =
             text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
         HeaderValue::from_str(&shown).unwrap_or_else(|_| HeaderValue::from_static("?"))
-    })
-}
-
-/// The header that authenticates requests. A key that no header can hold is none: the controller
-/// refuses such a Secret, so this is the last line of defence.
-fn credential(
-    target: &CompiledTarget,
-    secret: Option<&SecretString>,
-) -> Option<(HeaderName, HeaderValue)> {
-    let key = secret?.expose_secret().as_bytes();
-    auth_header(target.auth.kind, target.auth.header.as_deref(), key).unwrap_or_else(|error| {
-        tracing::error!(target = %target.id, %error, "the target's credential cannot be used");
-        None
     })
 }

@@ -36,6 +36,11 @@ impl Segments {
         self.left == 0
     }
 
+    /// What is left to send.
+    pub fn slices(&self) -> impl Iterator<Item = &Bytes> {
+        self.slices.iter().skip(self.next)
+    }
+
     /// Adds a slice at the end.
     pub fn push(&mut self, slice: Bytes) {
         if !slice.is_empty() {

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod credentials;
 mod explain;
 mod fallback;
 mod limits;

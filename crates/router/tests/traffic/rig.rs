@@ -15,14 +15,15 @@ use router::{
 use routing::{
     AuthKind, CandidateIx, Digest, ObjectId, ProviderKind, RoutingSnapshot, StrategyKind,
     StrategySpec,
+    material::Material,
     outcome::Fault,
     snapshot::{
         CompiledAffinity, CompiledAlias, CompiledAuth, CompiledCandidate, CompiledEjection,
         CompiledEndpoint, CompiledEntry, CompiledFallback, CompiledGuardrails, CompiledLineup,
-        CompiledModel, CompiledTarget, CompiledTimeouts, Exported, Members, Resource, Visibility,
+        CompiledModel, CompiledOptions, CompiledTarget, CompiledTimeouts, Exported, Members,
+        Resource, Visibility,
     },
 };
-use secrecy::SecretString;
 use telemetry::Metrics;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ pub(crate) const NAMESPACE: &str = "shop";
 pub(crate) struct World {
     pub(crate) aliases: Vec<CompiledAlias>,
     pub(crate) targets: Vec<CompiledTarget>,
-    pub(crate) secrets: BTreeMap<ObjectId, SecretString>,
+    pub(crate) secrets: BTreeMap<ObjectId, Material>,
     /// Aliases that did not compile, with the reason and the message.
     pub(crate) held: Vec<(&'static str, &'static str, &'static str)>,
 }
@@ -69,7 +70,7 @@ impl World {
     /// Gives a target a bearer token.
     pub(crate) fn secret(mut self, i: usize, secret: &str) -> Self {
         self.targets[i].auth.kind = AuthKind::Bearer;
-        self.secrets.insert(self.targets[i].id.clone(), SecretString::from(secret));
+        self.secrets.insert(self.targets[i].id.clone(), Material::from(secret));
         self
     }
 
@@ -101,6 +102,7 @@ pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
     CompiledTarget {
         id: ObjectId::new(NAMESPACE, name),
         provider: ProviderKind::OpenAICompatible,
+        options: CompiledOptions::None,
         endpoint: CompiledEndpoint {
             url: url.to_owned(),
             service: false,
@@ -194,12 +196,18 @@ impl Rig {
         Self::serve(world, options(), Some(tls)).await
     }
 
+    /// One that asks this token service of AWS.
+    pub(crate) async fn with_sts(world: World, url: String) -> Self {
+        let mut rig = Self::start(World::default()).await;
+        rig.pools = pools(Some(url));
+        rig.apply(&world);
+        rig
+    }
+
     async fn serve(world: World, options: Options, tls: Option<Arc<ServerTls>>) -> Self {
         let metrics = Arc::new(Metrics::new());
         let traffic = Traffic::new(options, Arc::clone(&metrics));
-        let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
-        let pools =
-            Pools::new(UpstreamConfig { allow_cidrs, dev: true, ..UpstreamConfig::default() });
+        let pools = pools(None);
         let listener = router::server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -384,6 +392,11 @@ impl Answer {
     pub(crate) fn target(&self) -> &str {
         self.header("x-moniker-target").split('/').nth(1).unwrap_or_default()
     }
+}
+
+fn pools(sts_url: Option<String>) -> Pools {
+    let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
+    Pools::new(UpstreamConfig { allow_cidrs, dev: true, sts_url, ..UpstreamConfig::default() })
 }
 
 pub(crate) fn options() -> Options {

@@ -5,7 +5,11 @@ mod agents;
 mod faults;
 mod unfit;
 
-use routing::{Capability, CapabilitySet, ProviderKind};
+use routing::{
+    AuthKind, Capability, CapabilitySet, ProviderKind,
+    material::{AwsKey, Material},
+    snapshot::CompiledOptions,
+};
 use serde_json::{Value, json};
 use testkit::upstream::{Speech, Upstream};
 
@@ -14,11 +18,14 @@ use crate::rig::{Answer, Rig, World};
 /// The endpoints of callers.
 const PROTOCOLS: [&str; 4] = ["chat/completions", "completions", "responses", "messages"];
 /// What stands behind a target.
-const KINDS: [ProviderKind; 4] = [
+const KINDS: [ProviderKind; 7] = [
     ProviderKind::OpenAI,
+    ProviderKind::AzureOpenAI,
     ProviderKind::OpenAICompatible,
     ProviderKind::Anthropic,
     ProviderKind::Gemini,
+    ProviderKind::VertexAI,
+    ProviderKind::Bedrock,
 ];
 
 /// A lineup of one target of each of these kinds, in this order, all of whose models can do all.
@@ -38,10 +45,27 @@ pub(super) fn world(kinds: &[ProviderKind], upstreams: &[&Upstream]) -> World {
         model.capabilities = all;
         let name = match kind {
             ProviderKind::Anthropic => "claude-sonnet-4-5",
-            ProviderKind::Gemini => "gemini-2.5-pro",
+            ProviderKind::Gemini | ProviderKind::VertexAI => "gemini-2.5-pro",
+            ProviderKind::Bedrock => "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
             _ => "gpt-4o",
         };
         name.clone_into(&mut model.upstream_name);
+        target.options = match kind {
+            ProviderKind::VertexAI => {
+                CompiledOptions::VertexAi { project: "p".into(), location: "global".into() }
+            }
+            ProviderKind::Bedrock => {
+                let key = AwsKey {
+                    access_key_id: "AKID".into(),
+                    secret_access_key: "canary".into(),
+                    session_token: None,
+                };
+                target.auth.kind = AuthKind::AWSSigV4;
+                world.secrets.insert(target.id.clone(), Material::Aws(key));
+                CompiledOptions::Bedrock { region: "eu-west-1".into(), role_arn: None }
+            }
+            _ => CompiledOptions::None,
+        };
     }
     world
 }
@@ -260,7 +284,8 @@ async fn every_protocol_reaches_every_dialect() {
                     tokens: (5, 3),
                 };
                 // The fake model answers completions as it does chat where they are passed through.
-                if protocol == "completions" && kind == ProviderKind::OpenAI {
+                let own = matches!(kind, ProviderKind::OpenAI | ProviderKind::AzureOpenAI);
+                if protocol == "completions" && own {
                     continue;
                 }
                 assert_eq!(heard(protocol, stream, &answer), want, "{kind} {protocol} {stream}");
@@ -272,6 +297,60 @@ async fn every_protocol_reaches_every_dialect() {
         }
         for got in only.received() {
             assert!(!got.json().is_null(), "{kind}: {}", String::from_utf8_lossy(&got.body));
+        }
+    }
+}
+
+/// Where each kind is asked, and what it is asked with.
+#[tokio::test]
+async fn every_provider_is_asked_where_and_as_it_wants() {
+    for (kind, path, header) in [
+        (ProviderKind::AzureOpenAI, "/v1/openai/v1/chat/completions", None),
+        (ProviderKind::Gemini, "/v1/models/gemini-2.5-pro:generateContent", None),
+        (
+            ProviderKind::VertexAI,
+            "/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-pro:generateContent",
+            None,
+        ),
+        (
+            ProviderKind::Bedrock,
+            "/v1/model/eu.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse",
+            Some("AWS4-HMAC-SHA256 Credential=AKID/"),
+        ),
+    ] {
+        let only = Upstream::start().await.unwrap();
+        only.always(Speech::text("hi").script());
+        let rig = Rig::start(world(&[kind], &[&only])).await;
+        let answer = rig.chat(&question("chat/completions", false).to_string()).await;
+        assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
+        let got = only.received().pop().unwrap();
+        assert_eq!(got.path, path);
+        let carried = got.headers.get("authorization").map(|v| v.to_str().unwrap());
+        assert_eq!(carried.is_some(), header.is_some(), "{kind}");
+        assert!(carried.unwrap_or_default().starts_with(header.unwrap_or_default()), "{kind}");
+    }
+}
+
+/// Claude at Google: the model in the path, the version in the body.
+#[tokio::test]
+async fn claude_on_vertex_is_asked_at_its_publisher() {
+    let only = Upstream::start().await.unwrap();
+    only.always(Speech::text("Hello wide world").script());
+    let world = world(&[ProviderKind::VertexAI], &[&only]).target(0, |target| {
+        target.models[0].upstream_name = "claude-sonnet-4-5@20250929".into();
+    });
+    let rig = Rig::start(world).await;
+    for (stream, method) in [(false, "rawPredict"), (true, "streamRawPredict")] {
+        for protocol in PROTOCOLS {
+            let path = format!("/v1/{protocol}");
+            let answer = rig.post(&path, question(protocol, stream).to_string()).await;
+            assert_eq!(heard(protocol, stream, &answer).text, "Hello wide world", "{protocol}");
+            let got = only.received().pop().unwrap();
+            let model = "publishers/anthropic/models/claude-sonnet-4-5@20250929";
+            assert_eq!(got.path, format!("/v1/projects/p/locations/global/{model}:{method}"));
+            let body = got.json();
+            assert_eq!(body["anthropic_version"], "vertex-2023-10-16", "{body}");
+            assert!(body.get("model").is_none(), "{body}");
         }
     }
 }

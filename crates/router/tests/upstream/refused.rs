@@ -21,6 +21,7 @@ async fn addresses_are_judged_however_they_are_written() {
         allow_cidrs: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
         resolve: vec![("rebound.test".to_owned(), "169.254.169.254:443".parse().unwrap())],
         dev: true,
+        ..UpstreamConfig::default()
     });
     for host in [
         "169.254.169.254",
@@ -71,6 +72,7 @@ async fn loopback_needs_leave() {
         allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
         resolve: vec![("vllm.shop.svc.cluster.local".to_owned(), server.address)],
         dev: false,
+        ..UpstreamConfig::default()
     });
     let mut inside = endpoint("http://vllm.shop.svc.cluster.local:8000/v1");
     inside.service = true;

@@ -48,6 +48,7 @@ fn pools(server: &Server) -> Pools {
         allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
         resolve: vec![("api.test".to_owned(), server.address)],
         dev: false,
+        ..UpstreamConfig::default()
     })
 }
 

@@ -403,7 +403,7 @@ impl Tongue {
             Self::Gemini
         } else if path.ends_with("/converse") || path.ends_with("/converse-stream") {
             Self::Bedrock
-        } else if path.ends_with("/messages") {
+        } else if path.ends_with("/messages") || path.ends_with("awPredict") {
             Self::Messages
         } else if path.ends_with("/responses") {
             Self::Responses

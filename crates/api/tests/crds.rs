@@ -90,6 +90,8 @@ fn optional_fields_state_their_default() {
         "spec.endpoint.tls",
         "spec.auth.secretRef",
         "spec.auth.header",
+        "spec.vertexAI",
+        "spec.bedrock",
         "spec.ejection",
         "spec.export.selector",
         "spec.targets[].model",

@@ -12,6 +12,7 @@ mod hostile;
 mod logs;
 mod metrics;
 mod passthrough;
+mod providers;
 mod quickstart;
 mod recovery;
 mod rig;

@@ -178,7 +178,7 @@ fn openai(call: Call) -> Option<&'static str> {
         (_, Operation::Embed) => Some(Endpoint::Embeddings.path()),
         (_, Operation::CountTokens) => Some("responses/input_tokens"),
         (Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock, Operation::Generate)
-        | (_, Operation::Same(Endpoint::Messages)) => None,
+        | (_, Operation::Same(Endpoint::Messages | Endpoint::CountTokens)) => None,
         (_, Operation::Same(endpoint)) => Some(endpoint.path()),
     }
 }
@@ -186,7 +186,9 @@ fn openai(call: Call) -> Option<&'static str> {
 fn anthropic(call: Call) -> Option<&'static str> {
     match call.operation {
         Operation::Generate | Operation::Same(Endpoint::Messages) => Some("messages"),
-        Operation::CountTokens => Some("messages/count_tokens"),
+        Operation::CountTokens | Operation::Same(Endpoint::CountTokens) => {
+            Some("messages/count_tokens")
+        }
         Operation::Embed | Operation::Same(_) => None,
     }
 }

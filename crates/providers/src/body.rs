@@ -236,7 +236,7 @@ impl Scan {
     /// The members that mean something to the endpoint.
     fn members(&self) -> &'static [&'static str] {
         match self.endpoint {
-            Endpoint::Responses | Endpoint::Messages => &MEMBERS,
+            Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => &MEMBERS,
             _ => &MEMBERS[..COMMON],
         }
     }
@@ -417,7 +417,7 @@ impl Scan {
     fn finish(mut self) -> Result<RequestBody, BodyError> {
         self.body.model = self.model.ok_or(BodyError::NoModel)?;
         // Where streams are not known, `stream` means nothing.
-        self.body.stream &= self.endpoint != Endpoint::Embeddings;
+        self.body.stream &= !matches!(self.endpoint, Endpoint::Embeddings | Endpoint::CountTokens);
         if self.body.stream {
             self.need(Capability::Streaming);
         }

@@ -10,9 +10,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use providers::{
-    End, Failure, Flow, Judgement, Stream, collect,
-    dialect::{Dialect, classify, daily_quota},
-    is_event_stream, judge_answer, requests_per_minute,
+    End, Failure, Flow, Judgement, Stream, collect, count_tokens,
+    dialect::{Candidate, Dialect, classify, daily_quota},
+    embeddings, is_event_stream, judge_answer, requests_per_minute,
     translate::Translated,
 };
 use routing::{OutcomeClass, outcome::Fault};
@@ -24,6 +24,7 @@ use crate::{
     record::{Ending, Record, Seen},
     relay::Relay,
     source::{Broken, Source},
+    translate::Neutral,
     upstream::PooledBody,
 };
 
@@ -113,12 +114,44 @@ impl Attempt<'_> {
                 let seen = seen(&whole);
                 (whole.body, whole.filtered, seen)
             }
+            Reading::Embeddings => {
+                let whole = self.embeddings(&text, record).map_err(by)?;
+                let seen = seen(&whole);
+                (whole.body, false, seen)
+            }
+            Reading::Count { passed } => {
+                let candidate = self.candidate();
+                let count = count_tokens::answer(&candidate, &text).map_err(by)?;
+                let body = if passed { text } else { count_tokens::write(count) };
+                (body, false, Seen::default())
+            }
         };
         record.saw(seen);
         if filtered && self.filtered_is_fault {
             return Err(self.filtered(status));
         }
         Ok(body)
+    }
+
+    /// Whom the answer is of.
+    fn candidate(&self) -> Candidate<'_> {
+        let speaks = &self.target.models[self.model].speaks;
+        speaks.candidate(self.dialect.unwrap_or(speaks.dialect), self.bound)
+    }
+
+    /// Embeddings in the caller's form.
+    fn embeddings(&self, text: &[u8], record: &Record) -> Result<Translated, Failure> {
+        match self.asked.neutral(self.headers) {
+            Ok(Neutral::Embeddings(request)) => {
+                let estimate = record.estimate.prompt_tokens;
+                embeddings::answer(request, &self.candidate(), text, estimate)
+            }
+            // It was read to be sent.
+            _ => Err(Failure::new(
+                OutcomeClass::Fault(Fault::InvalidResponse),
+                "The request was none for embeddings.",
+            )),
+        }
     }
 
     /// An answer whose status says that it is none.
@@ -142,7 +175,7 @@ impl Attempt<'_> {
         let speaks = &self.target.models[self.model].speaks;
         let dialect = match reading {
             Reading::Plain { .. } => Dialect::OpenAiChat,
-            Reading::Passed(..) | Reading::Translated(_) => speaks.dialect,
+            _ => speaks.dialect,
         };
         let compatible = speaks.is_compatible();
         let mut failure = classify(dialect, compatible, status, headers, &text, SystemTime::now());
@@ -170,6 +203,10 @@ impl Attempt<'_> {
             }
             Reading::Passed(protocol, judge) => Flow::passed(protocol, *judge),
             Reading::Translated(translation) => Flow::translated(*translation),
+            // Neither is ever asked as a stream.
+            Reading::Embeddings | Reading::Count { .. } => {
+                return Err(self.invalid(status, "it has no stream of this"));
+            }
         };
         let mut held = VecDeque::new();
         let mut bytes = 0;

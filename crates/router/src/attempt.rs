@@ -11,11 +11,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, head
 use providers::{
     Failure,
     address::{Call, Operation},
-    dialect::{Back, Candidate, Dialect, Encoded, encode, refuses_signature},
+    count_tokens,
+    dialect::{Back, Candidate, Dialect, Encoded, refuses_signature},
     errors::CallerError,
     protocol::{Caller, Protocol, responses::echo},
     rewrite,
-    rules::Refusal,
+    rules::{Action, Refusal, Warning},
     scrub::scrub,
     translate::{Translation, sanitised},
     tree::Json,
@@ -29,8 +30,9 @@ use crate::{
     pipeline::Reply,
     record::{Ending, Record},
     source::Broken,
-    translate::{BETA, protocol},
+    translate::{BETA, Neutral, Written, protocol, write},
     upstream::{PooledBody, Reuse, Segments, SendError},
+    used::Estimate,
 };
 
 /// How long connecting may take, waiting for a connection included.
@@ -83,6 +85,8 @@ pub(crate) struct Attempt<'r> {
 struct Outgoing {
     body: Segments,
     call: Call,
+    /// Whether it is the caller's body.
+    passed: bool,
     answer: Reading,
 }
 
@@ -97,6 +101,13 @@ pub(crate) enum Reading {
     Passed(Protocol, Box<Translation>),
     /// By this.
     Translated(Box<Translation>),
+    /// As embeddings of another form.
+    Embeddings,
+    /// As a count of tokens, in the caller's form or another.
+    Count {
+        /// In the caller's.
+        passed: bool,
+    },
 }
 
 /// What is changed of a request while the same target is asked.
@@ -185,6 +196,7 @@ impl Attempt<'_> {
         let mut changes = Changes { encoded, ..Changes::default() };
         loop {
             let outgoing = self.outgoing(&mut changes, record).map_err(|r| self.unfit(&r))?;
+            let Some(outgoing) = outgoing else { return Ok(self.estimated(record)) };
             let result = match self.send(&outgoing, &changes).await {
                 Ok(response) => self.judge(response, outgoing.answer, record).await,
                 Err(failed) => Err(Refused::Failed(failed)),
@@ -244,18 +256,38 @@ impl Attempt<'_> {
     fn own_dialect(&self) -> Dialect {
         match self.asked.endpoint {
             Endpoint::Responses => Dialect::OpenAiResponses,
-            Endpoint::Messages => Dialect::Anthropic,
+            Endpoint::Messages | Endpoint::CountTokens => Dialect::Anthropic,
             _ => Dialect::OpenAiChat,
         }
     }
 
-    /// What is sent, and how its answer is read.
-    fn outgoing(&self, changes: &mut Changes, record: &mut Record) -> Result<Outgoing, Refusal> {
+    /// The estimate of a request's tokens, where its provider counts none.
+    fn estimated(&self, record: &mut Record) -> Reply {
+        let Estimate { prompt_tokens, bytes_per_token, .. } = record.estimate;
+        let tokens = match self.asked.neutral(self.headers) {
+            Ok(Neutral::Answer(request)) => count_tokens::estimate(request).tokens(bytes_per_token),
+            _ => prompt_tokens,
+        };
+        record.warnings.push(Warning {
+            field: "input_tokens".to_owned(),
+            action: Action::Adapted,
+            detail: "The provider does not count tokens: this is an estimate.".to_owned(),
+        });
+        record.attempt_ends(Ending::of(OutcomeClass::Success));
+        Reply::Json(count_tokens::write(tokens))
+    }
+
+    /// What is sent, and how its answer is read; `None`: nothing, the answer is an estimate.
+    fn outgoing(
+        &self,
+        changes: &mut Changes,
+        record: &mut Record,
+    ) -> Result<Option<Outgoing>, Refusal> {
         let dialect = match (self.dialect, changes.sanitised) {
             (Some(dialect), _) => dialect,
             // What is left out of a request that was passed through is told by a translation.
             (None, true) => self.own_dialect(),
-            (None, false) => return Ok(self.passed(changes, record)),
+            (None, false) => return Ok(Some(self.passed(changes, record))),
         };
         let request = self.asked.neutral(self.headers).map_err(|error| Refusal {
             field: error.param.clone().unwrap_or_default(),
@@ -263,39 +295,52 @@ impl Attempt<'_> {
             not_portable: false,
         })?;
         let candidate = self.target.models[self.model].speaks.candidate(dialect, self.bound);
-        let mut encoded = match changes.encoded.take() {
-            Some(encoded) => encoded,
-            None if changes.sanitised => Box::new(encode(&sanitised(request), &candidate)?),
-            None => Box::new(encode(request, &candidate)?),
+        let endpoint = self.asked.endpoint;
+        let written = match (changes.encoded.take(), request) {
+            (Some(encoded), _) => Written::Encoded(encoded),
+            (None, Neutral::Answer(request)) if changes.sanitised => {
+                write(endpoint, &Neutral::Answer(Box::new(sanitised(request))), &candidate)?
+            }
+            (None, request) => write(endpoint, request, &candidate)?,
         };
+        let Written::Encoded(mut encoded) = written else { return Ok(None) };
         if let Some(member) = &changes.without {
             encoded.leave_out(member);
         }
         record.warnings.clone_from(&encoded.warnings);
-        let caller = Caller {
-            stream_usage: request.stream_usage,
-            old_functions: request.old_functions,
-            echo: match request.protocol {
-                Protocol::Responses => echo(&self.asked.text),
-                _ => Json::default(),
-            },
-            ..caller(request.protocol, &candidate, record)
+        let (operation, answer) = match request {
+            Neutral::Answer(_) if endpoint == Endpoint::CountTokens => {
+                (Operation::CountTokens, Reading::Count { passed: false })
+            }
+            Neutral::Answer(request) => {
+                let caller = Caller {
+                    stream_usage: request.stream_usage,
+                    old_functions: request.old_functions,
+                    echo: match request.protocol {
+                        Protocol::Responses => echo(&self.asked.text),
+                        _ => Json::default(),
+                    },
+                    ..caller(request.protocol, &candidate, record)
+                };
+                let translation = Translation::new(&candidate, encoded.back.clone(), caller);
+                (Operation::Generate, Reading::Translated(Box::new(translation)))
+            }
+            Neutral::Embeddings(_) => (Operation::Embed, Reading::Embeddings),
         };
-        let back = encoded.back.clone();
-        let translation = Box::new(Translation::new(&candidate, back, caller));
         let outgoing = Outgoing {
             body: Segments::from(encoded.body.clone()),
-            call: Call { dialect, operation: Operation::Generate, stream: self.asked.read.stream },
-            answer: Reading::Translated(translation),
+            call: Call { dialect, operation, stream: self.asked.read.stream },
+            passed: false,
+            answer,
         };
         changes.added = None;
         changes.sent = Some((dialect, encoded));
-        Ok(outgoing)
+        Ok(Some(outgoing))
     }
 
     /// The request as the caller sent it, but for the edits that a candidate wants.
     fn passed(&self, changes: &mut Changes, record: &Record) -> Outgoing {
-        let endpoint = self.asked.endpoint;
+        let (endpoint, dialect) = (self.asked.endpoint, self.own_dialect());
         let model = &self.target.models[self.model];
         let mut to = model.rewrite.clone();
         to.ask_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
@@ -303,24 +348,24 @@ impl Attempt<'_> {
         to.unstored = endpoint == Endpoint::Responses
             && !self.bound
             && self.target.say_unstored.load(Ordering::Relaxed);
-        let rewritten = rewrite(&self.asked.text, &self.asked.read, &to);
+        let (text, read) = (&self.asked.text, &self.asked.read);
+        let rewritten = rewrite(text, read, &to);
         changes.added = rewritten.added;
-        let protocol =
-            protocol(endpoint).filter(|p| matches!(p, Protocol::Responses | Protocol::Messages));
-        let dialect = self.own_dialect();
-        let answer = match protocol {
-            None => Reading::Plain { hide_usage: rewritten.hide_usage },
-            Some(protocol) => {
+        let answer = match protocol(endpoint) {
+            _ if endpoint == Endpoint::CountTokens => Reading::Count { passed: true },
+            Some(protocol @ (Protocol::Responses | Protocol::Messages)) => {
                 let candidate = model.speaks.candidate(dialect, self.bound);
                 let caller = caller(protocol, &candidate, record);
                 let judge = Translation::new(&candidate, Back::default(), caller);
                 Reading::Passed(protocol, Box::new(judge))
             }
+            _ => Reading::Plain { hide_usage: rewritten.hide_usage },
         };
         let operation = Operation::Same(endpoint);
         Outgoing {
             body: rewritten.segments.into_iter().collect(),
             call: Call { dialect, operation, stream: self.asked.read.stream },
+            passed: true,
             answer,
         }
     }
@@ -379,7 +424,7 @@ impl Attempt<'_> {
         if self.first {
             forward(&FORWARDED_ONCE);
         }
-        if matches!(call.operation, Operation::Same(_)) {
+        if outgoing.passed {
             FORWARDED_AS_IS.iter().for_each(&mut forward);
             if call.dialect == Dialect::Anthropic {
                 headers.entry(VERSION).or_insert(ANTHROPIC);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use routing::{
-    CandidateIx, Nanos, OutcomeClass, Rng,
+    CandidateIx, Endpoint, Nanos, OutcomeClass, Rng,
     fallback::{Ended, FallbackPlan, Next, PlanCx, StopReason, Verdict, Why},
     outcome::Fault,
     quota::{Estimate, Full},
@@ -164,7 +164,9 @@ impl<'r> Attempts<'r> {
         candidate: CandidateIx,
         record: &mut Record,
     ) -> Result<Option<Hold>, Nanos> {
-        let Some(limits) = &target.limits else { return Ok(None) };
+        // Counting tokens takes nothing of a quota.
+        let counts = self.asked.endpoint != Endpoint::CountTokens;
+        let Some(limits) = target.limits.as_ref().filter(|_| counts) else { return Ok(None) };
         let (live, compiled) = (&target.models[model], &target.compiled.models[model]);
         if let Some(hold) = record.hold.take_if(|hold| hold.is_of(&live.label)) {
             return Ok(Some(hold));

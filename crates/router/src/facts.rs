@@ -5,13 +5,15 @@ use std::{sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use providers::{BodyError, RequestBody, neutral::Request, protocol::DecodeError};
+use providers::{BodyError, RequestBody, protocol::DecodeError};
 use routing::{Endpoint, RequestFacts};
 use smallvec::SmallVec;
 
-use crate::{errors::Refusal, translate, used::Estimate};
-
-type Neutral = Box<Result<Request, DecodeError>>;
+use crate::{
+    errors::Refusal,
+    translate::{self, Neutral},
+    used::Estimate,
+};
 
 /// A request as it was asked.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(crate) struct Asked {
     /// Whether the metadata is wanted.
     pub(crate) metadata: bool,
     /// The request in the neutral form, once a candidate needed it.
-    neutral: OnceLock<Neutral>,
+    neutral: OnceLock<Box<Result<Neutral, DecodeError>>>,
     /// Whether it holds a signature that left in a translated answer, once that was asked.
     marked: OnceLock<bool>,
 }
@@ -58,7 +60,7 @@ impl Asked {
     }
 
     /// The request in the neutral form, for who is asked in another dialect.
-    pub(crate) fn neutral(&self, headers: &HeaderMap) -> Result<&Request, &DecodeError> {
+    pub(crate) fn neutral(&self, headers: &HeaderMap) -> Result<&Neutral, &DecodeError> {
         let made = || Box::new(translate::neutral(self, headers));
         self.neutral.get_or_init(made).as_ref().as_ref()
     }

@@ -12,8 +12,9 @@ pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 pub(crate) const MAX_HEADERS: usize = 100;
 
 /// What is served, for errors.
-const SERVED: &str = "POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages and \
-                      /v1/embeddings, GET /v1/models and /v1/models/{id}, POST /v1/explain/{path}";
+const SERVED: &str = "POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, \
+                      /v1/messages/count_tokens and /v1/embeddings, GET /v1/models and \
+                      /v1/models/{id}, POST /v1/explain/{path}";
 
 /// The shape of what the router itself says to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

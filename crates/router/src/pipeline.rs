@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use routing::{ObjectId, Rng, budget::Budget};
+use routing::{Endpoint, ObjectId, Rng, budget::Budget};
 use serde_json::Value;
 use telemetry::{Metrics, RequestEnd};
 use tokio::sync::Notify;
@@ -235,8 +235,10 @@ impl Traffic {
         };
         record.path = if explain_only { "explain" } else { endpoint.path() };
         let (text, lease) = self.read(parts, body).await?;
-        let asked = Asked::read(endpoint, model.as_deref(), text, &parts.headers)?;
+        // Boxed: it lives as long as the attempts do.
+        let asked = Box::new(Asked::read(endpoint, model.as_deref(), text, &parts.headers)?);
         record.stream = asked.read.stream;
+        record.free = endpoint == Endpoint::CountTokens;
         let alias = self.alias(namespace, &asked, model.as_deref(), record)?;
         record.names(&alias, !explain_only);
         let attempts = match self.decide(&alias, &asked, &parts.headers, explain_only, record)? {

@@ -125,6 +125,8 @@ pub(crate) struct Record {
     pub(crate) path: &'static str,
     /// Whether a stream was asked for.
     pub(crate) stream: bool,
+    /// Whether its answers cost nothing, and tell nothing of how fast a model is.
+    pub(crate) free: bool,
     /// The alias that it named.
     pub(crate) alias: Option<Arc<LiveAlias>>,
     /// What the metrics count it as.
@@ -163,6 +165,7 @@ impl Record {
             began: Instant::now(),
             path: "none",
             stream: false,
+            free: false,
             alias: None,
             counts: Counts::Nothing,
             tried: SmallVec::new(),
@@ -295,7 +298,8 @@ impl Record {
         if let Some((target, model)) = self.place(candidate) {
             target.models[model].metrics.attempt_ended();
             if let Some(pending) = pending {
-                observe(&target.models[model].stats, &pending, &ending, seen, used);
+                let says = (!self.free).then_some(&ending);
+                observe(&target.models[model].stats, &pending, says, seen, used);
             }
             if !(committed && ending.class == OutcomeClass::Success) {
                 learn::attempt(target, model, &ending, took);
@@ -315,6 +319,9 @@ impl Record {
     /// What an attempt is charged: what its provider counted; estimated, where it answered without
     /// a count, or the caller left while it was at it; nothing, where it refused.
     fn used_by(&self, ending: &Ending, committed: bool, seen: Seen) -> Option<Used> {
+        if self.free {
+            return None;
+        }
         let produced =
             committed || matches!(ending.class, OutcomeClass::Success | OutcomeClass::CallerLeft);
         match seen.usage {
@@ -401,17 +408,19 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Tells a model's statistics of an attempt that ended.
+/// Tells a model's statistics of an attempt that ended; `None`: it says nothing of the model.
 fn observe(
     stats: &ModelCell,
     pending: &PendingId,
-    ending: &Ending,
+    ending: Option<&Ending>,
     seen: Seen,
     used: Option<Used>,
 ) {
     let tokens = used.map_or(0, |u| u.usage.prompt().saturating_add(u.usage.completion()));
+    let Some(ending) = ending.filter(|ending| !ending.neutral) else {
+        return stats.ends(clock::now(), pending, End::SaysNothing, tokens);
+    };
     let end = match ending.class {
-        _ if ending.neutral => End::SaysNothing,
         OutcomeClass::Success => End::Answered(Completion {
             output_tokens: used.map_or(0, |used| used.usage.completion()),
             events: seen.deltas,

@@ -265,7 +265,7 @@ impl Relay {
         let said = explain::metadata(record, &decision);
         let frame = match self.endpoint {
             // SDKs pass over events whose name they do not know.
-            Endpoint::Responses | Endpoint::Messages => {
+            Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => {
                 let event = serde_json::json!({"type": "moniker", "moniker": said});
                 format!("event: moniker\ndata: {event}\n\n")
             }

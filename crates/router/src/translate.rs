@@ -4,7 +4,9 @@
 
 use http::{HeaderMap, HeaderName};
 use providers::{
-    dialect::{Dialect, Encoded, encode},
+    count_tokens::{self, Count},
+    dialect::{Candidate, Dialect, Encoded, encode},
+    embeddings,
     neutral::Request,
     protocol::{DecodeError, Protocol, decode},
     rules::Refusal,
@@ -21,6 +23,7 @@ use crate::{
     live::{
         LiveAlias,
         speaks::{Speaks, Way},
+        target::LiveModel,
     },
 };
 
@@ -31,13 +34,13 @@ const KEPT: usize = 64 << 10;
 /// How a signature begins that left in a translated answer.
 const MARK: &[u8] = b"\"mk1.";
 
-/// The protocol of an endpoint's callers; `None`: one whose requests are not translated.
+/// The protocol of an endpoint's callers; `None`: embeddings, which have a form of their own.
 pub(crate) fn protocol(endpoint: Endpoint) -> Option<Protocol> {
     match endpoint {
         Endpoint::ChatCompletions => Some(Protocol::Chat),
         Endpoint::Completions => Some(Protocol::Completions),
         Endpoint::Responses => Some(Protocol::Responses),
-        Endpoint::Messages => Some(Protocol::Messages),
+        Endpoint::Messages | Endpoint::CountTokens => Some(Protocol::Messages),
         Endpoint::Embeddings => None,
     }
 }
@@ -49,8 +52,6 @@ pub(crate) enum Unfit {
     Field(Refusal),
     /// The request cannot be read, which a translation must.
     Unread(DecodeError),
-    /// Its provider has no such endpoint.
-    Nowhere,
 }
 
 impl std::fmt::Display for Unfit {
@@ -64,7 +65,6 @@ impl std::fmt::Display for Unfit {
                 let text = error.to_string();
                 write!(f, "the request cannot be translated: {}", text.trim_end_matches('.'))
             }
-            Self::Nowhere => f.write_str("its provider has no such endpoint"),
         }
     }
 }
@@ -76,9 +76,46 @@ impl Unfit {
             Self::Field(refusal) if refusal.not_portable => (Some(&refusal.field), "not_portable"),
             Self::Field(refusal) => (Some(&refusal.field), "unsupported_parameter"),
             Self::Unread(error) => (error.param.as_deref(), "invalid_request"),
-            Self::Nowhere => (Some("model"), "unsupported_parameter"),
         }
     }
+}
+
+/// A request in the neutral form.
+#[derive(Debug)]
+pub(crate) enum Neutral {
+    /// For an answer, or for the count of its tokens.
+    Answer(Box<Request>),
+    /// For embeddings.
+    Embeddings(embeddings::Request),
+}
+
+/// A request as it is written for a candidate.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// So.
+    Encoded(Box<Encoded>),
+    /// Not at all: the tokens are estimated here.
+    Estimate,
+}
+
+/// Writes a request for a candidate, or says what it cannot be told.
+pub(crate) fn write(
+    endpoint: Endpoint,
+    request: &Neutral,
+    to: &Candidate<'_>,
+) -> Result<Written, Refusal> {
+    Ok(match request {
+        Neutral::Answer(request) if endpoint == Endpoint::CountTokens => {
+            match count_tokens::encode(request, to)? {
+                Count::Ask(encoded) => Written::Encoded(encoded),
+                Count::Estimate => Written::Estimate,
+            }
+        }
+        Neutral::Answer(request) => Written::Encoded(Box::new(encode(request, to)?)),
+        Neutral::Embeddings(request) => {
+            Written::Encoded(Box::new(embeddings::encode(request, to)?))
+        }
+    })
 }
 
 /// How each candidate is asked, where not all are asked as the caller did.
@@ -123,10 +160,9 @@ impl Ways {
             }
             match way(&live.speaks, asked, headers, alias.mixed) {
                 Way::Pass => {}
-                Way::Nowhere => ways.unfit.push((ix, Unfit::Nowhere)),
                 Way::Translate(_) => match asked.neutral(headers) {
                     Err(error) => ways.unfit.push((ix, Unfit::Unread(error.clone()))),
-                    Ok(request) => ways.encode(ix, &live.speaks, request, alias.one_target),
+                    Ok(request) => ways.encode(ix, live, asked.endpoint, request, alias.one_target),
                 },
             }
         }
@@ -154,14 +190,26 @@ impl Ways {
 }
 
 impl Differing {
-    fn encode(&mut self, ix: CandidateIx, speaks: &Speaks, request: &Request, bound: bool) {
-        let dialect = asked_in(speaks, request, bound);
-        match encode(request, &speaks.candidate(dialect, bound)) {
+    fn encode(
+        &mut self,
+        ix: CandidateIx,
+        model: &LiveModel,
+        endpoint: Endpoint,
+        request: &Neutral,
+        bound: bool,
+    ) {
+        let dialect = match request {
+            Neutral::Answer(request) => asked_in(&model.speaks, request, bound),
+            Neutral::Embeddings(_) => model.speaks.dialect,
+        };
+        match write(endpoint, request, &model.speaks.candidate(dialect, bound)) {
             Err(refusal) => self.unfit.push((ix, Unfit::Field(refusal))),
-            Ok(encoded) => {
+            Ok(written) => {
                 self.translated.push((ix, dialect));
-                if encoded.body.len() <= KEPT {
-                    self.encoded.push((ix, Box::new(encoded)));
+                if let Written::Encoded(encoded) = written
+                    && encoded.body.len() <= KEPT
+                {
+                    self.encoded.push((ix, encoded));
                 }
             }
         }
@@ -176,7 +224,7 @@ fn way(speaks: &Speaks, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Way 
     }
     // A signature that left in a translated answer is read by a translation alone.
     let marked = match asked.endpoint {
-        Endpoint::Messages | Endpoint::Responses => asked.marked(),
+        Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => asked.marked(),
         Endpoint::ChatCompletions => mixed && asked.marked(),
         Endpoint::Completions | Endpoint::Embeddings => false,
     };
@@ -189,10 +237,11 @@ fn way(speaks: &Speaks, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Way 
         && asked.read.needs.has(Capability::Tools)
         && let candidate = speaks.candidate(Dialect::OpenAiChat, false)
         && chat_may_refuse_tools(&candidate)
-        && let Ok(request) = asked.neutral(headers)
+        && let Ok(Neutral::Answer(request)) = asked.neutral(headers)
         && chat_refuses_tools(request, &candidate)
     {
-        return Way::Translate(dialect_for(request, &candidate, speaks.serves_responses()));
+        let dialect = dialect_for(request, &candidate, speaks.serves_responses());
+        return Way::Translate(dialect);
     }
     Way::Pass
 }
@@ -219,9 +268,9 @@ pub(crate) fn is_marked(text: &[u8]) -> bool {
 }
 
 /// Decodes a request, with what its headers add.
-pub(crate) fn neutral(asked: &Asked, headers: &HeaderMap) -> Result<Request, DecodeError> {
+pub(crate) fn neutral(asked: &Asked, headers: &HeaderMap) -> Result<Neutral, DecodeError> {
     let Some(protocol) = protocol(asked.endpoint) else {
-        return Err(DecodeError { param: None, message: "It is not translated.".to_owned() });
+        return embeddings::decode(&asked.text).map(Neutral::Embeddings);
     };
     let mut request = decode(protocol, &asked.text)?;
     if protocol == Protocol::Messages {
@@ -230,7 +279,7 @@ pub(crate) fn neutral(asked: &Asked, headers: &HeaderMap) -> Result<Request, Dec
             request.betas.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
         }
     }
-    Ok(request)
+    Ok(Neutral::Answer(Box::new(request)))
 }
 
 fn not_portable(member: &'static str) -> Refusal {

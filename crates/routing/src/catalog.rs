@@ -246,6 +246,8 @@ closed! {
         Responses,
         /// `POST /v1/messages`.
         Messages,
+        /// `POST /v1/messages/count_tokens`.
+        CountTokens,
     }
 }
 
@@ -258,6 +260,7 @@ impl Endpoint {
             Self::Embeddings => "embeddings",
             Self::Responses => "responses",
             Self::Messages => "messages",
+            Self::CountTokens => "messages/count_tokens",
         }
     }
 
@@ -270,7 +273,7 @@ impl Endpoint {
     /// of its own for Chat.
     pub fn capability(self) -> Capability {
         match self {
-            Self::ChatCompletions | Self::Messages => Capability::Chat,
+            Self::ChatCompletions | Self::Messages | Self::CountTokens => Capability::Chat,
             Self::Completions => Capability::Completions,
             Self::Embeddings => Capability::Embeddings,
             Self::Responses => Capability::Responses,
@@ -282,9 +285,11 @@ impl Endpoint {
         let own = CapabilitySet::default().with(self.capability());
         match self {
             Self::Embeddings => own,
-            Self::ChatCompletions | Self::Completions | Self::Responses | Self::Messages => {
-                own.with(Capability::Chat).with(Capability::Responses)
-            }
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Responses
+            | Self::Messages
+            | Self::CountTokens => own.with(Capability::Chat).with(Capability::Responses),
         }
     }
 }

@@ -48,7 +48,7 @@ impl FilterReason {
             Self::Capability(Capability::Tools) => Some("tools"),
             Self::Capability(Capability::JsonSchema) => Some(match endpoint {
                 Endpoint::Responses => "text",
-                Endpoint::Messages => "output_config",
+                Endpoint::Messages | Endpoint::CountTokens => "output_config",
                 _ => "response_format",
             }),
             Self::Capability(Capability::Vision | Capability::Audio | Capability::Documents) => {

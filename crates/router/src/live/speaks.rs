@@ -4,6 +4,7 @@
 use providers::{
     address::{dialect, family},
     dialect::{Candidate, Dialect, Host, quirks::Quirks},
+    embeddings::is_native,
     family::Family,
     translate::chat_may_refuse_tools,
 };
@@ -19,8 +20,6 @@ pub(crate) enum Way {
     Pass,
     /// In this dialect.
     Translate(Dialect),
-    /// Not at all: no dialect of its provider has such an endpoint.
-    Nowhere,
 }
 
 /// What a model speaks.
@@ -80,9 +79,16 @@ impl Speaks {
             Endpoint::ChatCompletions => open && has(Capability::Chat),
             Endpoint::Completions => open && has(Capability::Completions),
             Endpoint::Responses => self.serves_responses(),
-            Endpoint::Messages => self.dialect == Dialect::Anthropic && self.host == Host::Own,
-            Endpoint::Embeddings if open => true,
-            Endpoint::Embeddings => return Way::Nowhere,
+            Endpoint::Messages | Endpoint::CountTokens => {
+                self.dialect == Dialect::Anthropic && self.host == Host::Own
+            }
+            Endpoint::Embeddings => {
+                return if is_native(&self.candidate(self.dialect, false)) {
+                    Way::Pass
+                } else {
+                    Way::Translate(self.dialect)
+                };
+            }
         };
         if passes {
             Way::Pass
@@ -102,7 +108,7 @@ impl Speaks {
                     !mixed && !chat_may_refuse_tools(&self.candidate(self.dialect, false))
                 }
                 Endpoint::Completions | Endpoint::Embeddings => true,
-                Endpoint::Responses | Endpoint::Messages => false,
+                Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => false,
             }
     }
 

@@ -3,6 +3,7 @@
 
 mod agents;
 mod faults;
+mod others;
 mod unfit;
 
 use routing::{

@@ -31,6 +31,7 @@ use crate::{common::Export, duration::PATTERN};
     printcolumn = r#"{"name":"Strategy","type":"string","jsonPath":".spec.strategy.type"}"#,
     printcolumn = r#"{"name":"Targets","type":"string","jsonPath":".status.summary.targets"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Routers","type":"string","jsonPath":".status.programmed.routers"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -230,10 +231,23 @@ pub struct ModelAliasStatus {
     /// What the lineup resolved to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineups: Vec<LineupStatus>,
-    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready; warnings such as
+    /// Which of the ready routers serve it; absent where nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programmed: Option<ProgrammedStatus>,
+    /// Accepted, ResolvedRefs, Programmed, Ready; Reconciling or Stalled while it is not ready; warnings such as
     /// PriceUnknown while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// Which of the ready routers serve an alias.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgrammedStatus {
+    /// The generation that this is about.
+    pub generation: i64,
+    /// `All`, or how many of how many do: 2/3.
+    pub routers: String,
 }
 
 /// An alias in short.

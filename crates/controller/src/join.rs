@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use wire::Key;
 
 use crate::fleet::Faults;
+use crate::fleet::programmed::{Programme, Programmes};
 use crate::health::Health;
 use crate::publish::{Publication, Publisher};
 use crate::status::{Report, Subject, Text};
@@ -32,6 +33,8 @@ pub(crate) struct Join {
     pub(crate) fetches: Fetches,
     /// Which credentials fail, as routers report it; `None`: nobody asks them.
     pub(crate) faults: Option<watch::Receiver<Option<Arc<Faults>>>>,
+    /// Who asks routers what they serve; `None`: nobody does.
+    pub(crate) programmes: Option<watch::Sender<Arc<Programmes>>>,
     pub(crate) reach: Reach,
     pub(crate) publisher: Publisher,
     pub(crate) reports: mpsc::Sender<Report>,
@@ -161,6 +164,14 @@ impl Join {
             "published"
         );
         self.metrics.compiled(took, facts);
+        if let Some(programmes) = &self.programmes {
+            let one = |(id, pairs)| {
+                let generation = statuses.aliases.get(&id)?.observed_generation?;
+                Some((id, Programme { generation, pairs }))
+            };
+            let all = self.publisher.pairs().into_iter().filter_map(one).collect();
+            programmes.send_replace(Arc::new(all));
+        }
         run.statuses = Arc::new(statuses);
         let wanted = wanted.into_iter().map(|(subject, text)| run.with_health(subject, text));
         let wanted: Vec<_> = wanted.collect();

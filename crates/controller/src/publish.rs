@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{AdminToken, Key, Kind};
 
 use crate::fleet::Fleet;
+use crate::fleet::programmed::Pair;
 
 pub use server::{NotLoopback, check_address, routes, serve};
 use state::State;
@@ -119,6 +120,12 @@ impl Publisher {
         let state = State::next(before.as_deref(), publication, key, Instant::now());
         *self.0.state.write() = Some(Arc::new(state));
         self.0.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Of every alias that is served now, all that a router should hold to serve it.
+    pub(crate) fn pairs(&self) -> BTreeMap<ObjectId, Vec<Pair>> {
+        let state = self.0.state.read().clone();
+        state.map(|state| state.pairs()).unwrap_or_default()
     }
 
     /// Whether routers that ask anew are served; those that are connected stay. It begins as true.

@@ -18,7 +18,7 @@ use kube::{Client, Config};
 use routing::ObjectId;
 use telemetry::ControllerMetrics;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -187,7 +187,7 @@ impl Control {
         let publisher = Publisher::new(publish::Settings {
             controller: name,
             credential_key: keys.credential_hashes,
-            admin_token: keys.admin,
+            admin_token: keys.admin.clone(),
             heartbeat: publish::Settings::HEARTBEAT,
             metrics: metrics.clone(),
             cluster: identity.clone(),
@@ -205,7 +205,18 @@ impl Control {
         };
         let (reports, reported) = mpsc::channel(REPORTS);
         let writer = Writer::new(client.clone(), fleet.is_some(), leadership, metrics.clone());
+        let token = keys.admin.clone();
+        let (programmes, programmed) = watch::channel(Arc::default());
+        let asking = {
+            let (fleet, reports, stop) = (fleet.clone(), reports.clone(), stop.clone());
+            async move {
+                if let Some(fleet) = fleet {
+                    fleet::programmed::run(fleet, token, programmed, reports, stop).await;
+                }
+            }
+        };
         let join = Join {
+            programmes: fleet.is_some().then_some(programmes),
             cluster: Cluster::new(&sources.all, settings),
             sources,
             fetches: Fetches::new(client.clone()),
@@ -225,6 +236,7 @@ impl Control {
             tokio::join!(
                 // The writer ends after the loop, once what it has begun to write is answered.
                 join.run(stop.clone()),
+                asking,
                 writer.run(reported),
                 serve::serve_with(stream, routes, secure, stop.clone()),
                 sweep(fleet, args.router_service, client, stop.clone()),

@@ -3,12 +3,13 @@
 //! holds, never with what this process remembers, so that a restart or a restored cluster writes
 //! what is missing and nothing else.
 //!
-//! Only one replica may write. Until there is a Lease there is one controller, and the [`Writer`]
-//! runs as long as it does; then it runs as long as the Lease is held.
+//! Only one replica may write: the one that holds the Lease, while it does.
 
 mod entry;
 mod merge;
+mod programmed;
 mod writer;
 
 pub(crate) use entry::{Live, Text};
+pub(crate) use programmed::{Observed, Seen};
 pub(crate) use writer::{Report, Subject, Writer};

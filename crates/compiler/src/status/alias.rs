@@ -62,6 +62,7 @@ pub(super) fn status(
         model: alias.model.map(str::to_owned),
         summary: Some(Summary { targets: format!("{usable}/{entries}") }),
         lineups,
+        programmed: None,
         conditions: conditions.finish(stored.generation),
     }
 }

@@ -9,10 +9,15 @@ use routing::fleet::Report;
 use telemetry::SweepFailure;
 use telemetry::feedback::{self, Parser, TooMuch};
 use tokio::time::timeout;
+use wire::AdminToken;
+
+use super::programmed::{Answer, Pair};
 
 /// The longest text that is read: so long is that of a router that tells everything it counts, with
 /// some ten thousand pairs of alias and target in use.
 const MAX_BODY: usize = 64 << 20;
+/// The longest answer to what a router serves.
+const MAX_ANSWER: usize = 8 << 20;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +32,8 @@ pub(super) enum Failure {
     TooLong,
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
+    #[error("what it says is no answer: {0}")]
+    NoAnswer(#[from] serde_json::Error),
 }
 
 impl Failure {
@@ -35,7 +42,7 @@ impl Failure {
             Self::Unreachable(_) => SweepFailure::Unreachable,
             Self::Timeout(_) => SweepFailure::Timeout,
             Self::Status(_) => SweepFailure::Status,
-            Self::TooLong | Self::TooMuch(_) => SweepFailure::Report,
+            Self::TooLong | Self::TooMuch(_) | Self::NoAnswer(_) => SweepFailure::Report,
         }
     }
 }
@@ -64,6 +71,38 @@ impl Scraper {
     pub(super) async fn report(&self, admin: SocketAddr) -> Result<Report, Failure> {
         match timeout(self.patience, self.read(admin)).await {
             Ok(report) => report,
+            Err(_elapsed) => Err(Failure::Timeout(self.patience)),
+        }
+    }
+
+    /// Which of these the router whose admin port this is does not hold, and what it rejected.
+    pub(super) async fn check(
+        &self,
+        admin: SocketAddr,
+        token: Option<&AdminToken>,
+        asked: &[Pair],
+    ) -> Result<Answer, Failure> {
+        let mut request = self.client.post(format!("http://{admin}/config/check"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose());
+        }
+        let request = request.json(&serde_json::json!({ "resources": asked }));
+        let answer = async {
+            let mut response = request.send().await?;
+            if response.status() != StatusCode::OK {
+                return Err(Failure::Status(response.status()));
+            }
+            let mut bytes = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                bytes.extend_from_slice(&chunk);
+                if bytes.len() > MAX_ANSWER {
+                    return Err(Failure::TooLong);
+                }
+            }
+            Ok(serde_json::from_slice(&bytes)?)
+        };
+        match timeout(self.patience, answer).await {
+            Ok(answer) => answer,
             Err(_elapsed) => Err(Failure::Timeout(self.patience)),
         }
     }

@@ -1,10 +1,17 @@
 //! The state that is served: the snapshot, what routers should have of credentials, and what is
 //! known of what is not there.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use compiler::SecretBytes;
-use routing::{ObjectId, RoutingSnapshot, snapshot::Resource};
+use routing::{
+    ObjectId, RoutingSnapshot,
+    snapshot::{CompiledAlias, Resource},
+};
 use serde::Serialize;
 use tokio::time::Instant;
 use wire::{Cause, Key, Kind, MAX_RESOURCE};
@@ -13,6 +20,7 @@ use super::{
     KnownUntil, Publication,
     credentials::{self, Wanted},
 };
+use crate::fleet::programmed::Pair;
 
 /// How long a deletion is remembered.
 const KEPT: Duration = Duration::from_mins(10);
@@ -87,6 +95,28 @@ impl State {
             let oldest = times[times.len() - MOST];
             self.deleted.retain(|_, (_, at)| *at >= oldest);
         }
+    }
+
+    /// Of every alias that has a form, all that a router should hold to serve it.
+    pub(super) fn pairs(&self) -> BTreeMap<ObjectId, Vec<Pair>> {
+        let one = |(id, resource): (&ObjectId, &Resource<CompiledAlias>)| {
+            let Resource::Value { digest, value, .. } = resource else { return None };
+            let mut pairs = vec![Pair { kind: Kind::Alias, id: id.clone(), digest: *digest }];
+            let targets: BTreeSet<&ObjectId> =
+                value.candidates.iter().map(|candidate| &candidate.target).collect();
+            for target in targets {
+                if let Some(Resource::Value { digest, .. }) = self.snapshot.targets.get(target) {
+                    let (kind, id) = (Kind::Target, target.clone());
+                    pairs.push(Pair { kind, id, digest: *digest });
+                }
+                if let Some(Wanted::Set(credential, _)) = self.credentials.get(target) {
+                    let (kind, id) = (Kind::Credential, target.clone());
+                    pairs.push(Pair { kind, id, digest: credential.hash });
+                }
+            }
+            Some((id.clone(), pairs))
+        };
+        self.snapshot.aliases.iter().filter_map(one).collect()
     }
 
     /// Whether it has this resource, held ones too.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::merge::{Difference, difference, keep, merge};
+use super::programmed::{Observed, Told, program};
 
 /// The count of users is written at most so often.
 const USED_BY_PERIOD: Duration = Duration::from_secs(30);
@@ -91,11 +92,24 @@ pub(crate) struct Entry {
     used_by_at: Option<Instant>,
     /// No write before this.
     not_before: Option<Instant>,
+    /// Whether routers are asked for it, and what was seen there last.
+    programmed: bool,
+    observed: Option<Observed>,
     /// The wait is for news of the object, and ends with them.
     conflicted: bool,
 }
 
 impl Entry {
+    /// Of an object for which routers are asked, or not.
+    pub(crate) fn new(programmed: bool) -> Self {
+        Self { programmed, ..Self::default() }
+    }
+
+    /// What was seen of it on the ready routers.
+    pub(crate) fn observe(&mut self, observed: Observed) {
+        self.observed = Some(observed);
+    }
+
     /// What the compiler wants; `None`: it has no opinion any more.
     pub(crate) fn want(&mut self, wanted: Option<Text>) {
         self.wanted = wanted;
@@ -143,6 +157,10 @@ impl Entry {
         let standing = standing.value();
         let mut wanted = wanted.value();
         keep(&mut wanted, &standing, kept);
+        if self.programmed && program(&mut wanted, &standing, self.observed.as_ref()) == Told::Soon
+        {
+            return Step::Rest;
+        }
         let merged = merge(&wanted, &standing, live.generation, now.wall);
         let settled = match &self.settled {
             Some((at, status)) if *at == version => same(&status.value(), &merged.status, ours),

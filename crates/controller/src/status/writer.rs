@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Live, Now, Outcome, Step, Text};
+use super::programmed::Observed;
 use crate::lease::Leadership;
 use crate::watch::{Backoff, Kind, said, version};
 
@@ -38,6 +39,13 @@ pub(crate) struct Subject {
     pub(crate) id: ObjectId,
 }
 
+impl Subject {
+    /// An alias.
+    pub(crate) fn alias(id: ObjectId) -> Self {
+        Self { kind: Kind::Alias, id }
+    }
+}
+
 /// News for the writer.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -45,6 +53,8 @@ pub(crate) enum Report {
     Wanted(Vec<(Subject, Option<Text>)>),
     /// What the API server holds of those that changed; `None`: gone.
     Live(Vec<(Subject, Option<Live>)>),
+    /// What was seen of aliases on the ready routers.
+    Observed(Vec<(Subject, Observed)>),
     /// The routers were asked what they see of credentials, and what is wanted tells it.
     Asked,
     /// The namespaces that are being deleted: nothing is written there.
@@ -56,6 +66,8 @@ pub(crate) struct Writer {
     client: Client,
     /// The types of conditions that are ours.
     ours: Vec<&'static str>,
+    /// Whether routers are asked what they serve.
+    asks: bool,
     /// Those of which nothing is known yet.
     kept: Vec<&'static str>,
     entries: BTreeMap<Subject, Entry>,
@@ -78,8 +90,8 @@ enum Failed {
 }
 
 impl Writer {
-    /// `asks`: routers are asked what they see of credentials; until they were, what stands of
-    /// that stays.
+    /// `asks`: routers are asked what they see of credentials and which aliases they serve; until
+    /// they were, what stands of that stays.
     pub(crate) fn new(
         client: Client,
         asks: bool,
@@ -89,6 +101,7 @@ impl Writer {
         let kept = asks.then(|| ConditionType::Healthy.name());
         Self {
             client,
+            asks,
             kept: kept.into_iter().collect(),
             ours: ConditionType::ALL.iter().map(|kind| kind.name()).collect(),
             entries: BTreeMap::new(),
@@ -134,14 +147,23 @@ impl Writer {
         match report {
             Report::Wanted(all) => {
                 for (subject, wanted) in all {
-                    self.entries.entry(subject.clone()).or_default().want(wanted);
+                    self.entry(&subject).want(wanted);
                     self.look(subject);
                 }
             }
             Report::Live(all) => {
                 for (subject, live) in all {
-                    self.entries.entry(subject.clone()).or_default().see(live);
+                    self.entry(&subject).see(live);
                     self.look(subject);
+                }
+            }
+            Report::Observed(all) => {
+                for (subject, observed) in all {
+                    // One that is gone by now is not begun anew.
+                    if let Some(entry) = self.entries.get_mut(&subject) {
+                        entry.observe(observed);
+                        self.look(subject);
+                    }
                 }
             }
             Report::Asked => {
@@ -165,6 +187,11 @@ impl Writer {
                 }
             }
         }
+    }
+
+    fn entry(&mut self, subject: &Subject) -> &mut Entry {
+        let programmed = self.asks && subject.kind == Kind::Alias;
+        self.entries.entry(subject.clone()).or_insert_with(|| Entry::new(programmed))
     }
 
     /// Looks at one now.

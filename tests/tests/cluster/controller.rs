@@ -5,7 +5,9 @@
 mod faults;
 mod fleet;
 pub(crate) mod harness;
+mod programmed;
 pub(crate) mod release;
+mod replicas;
 mod routing;
 mod serving;
 mod stability;

@@ -18,7 +18,7 @@ use super::harness::{Controller, condition, kubectl, plane, ready, target, until
 
 /// Addresses that the namespace of these tests has for routers: the API server takes no loopback
 /// address.
-const ADDRESSES: [&str; 3] = ["198.18.0.1", "198.18.0.2", "198.18.0.3"];
+pub(crate) const ADDRESSES: [&str; 3] = ["198.18.0.1", "198.18.0.2", "198.18.0.3"];
 
 /// The right to read slices, in one namespace alone, as the chart would give it.
 fn binding(namespace: &str) -> String {
@@ -33,7 +33,12 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: moniker}}]
 }
 
 /// A slice of the Service `routers` with these endpoints: address, pod and whether it is ready.
-fn slice(namespace: &str, name: &str, port: u16, endpoints: &[(&str, &str, bool)]) -> String {
+pub(crate) fn slice(
+    namespace: &str,
+    name: &str,
+    port: u16,
+    endpoints: &[(&str, &str, bool)],
+) -> String {
     let endpoints: Vec<Value> = endpoints
         .iter()
         .map(|(address, pod, ready)| {

@@ -241,7 +241,10 @@ impl RealRouter {
     pub(crate) async fn start_at(stream: &str, namespace: &str, args: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let mut command = Command::new(programs::moniker().unwrap());
-        command.args(["router", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["router", "--listen", "127.0.0.1:0"]);
+        if !args.iter().any(|arg| arg.starts_with("--admin")) {
+            command.args(["--admin", "127.0.0.1:0"]);
+        }
         command.args(["--controller", stream, "--allow-anonymous", namespace]);
         command.args(["--log-format", "json"]).args(args);
         let mut daemon = Daemon::spawn(&command, directory.path().join("log")).unwrap();

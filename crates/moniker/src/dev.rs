@@ -2,6 +2,7 @@
 //! compiles a cluster, published on a watch stream on loopback, and served by the same router.
 
 mod changes;
+mod keys;
 mod lineup;
 mod show;
 
@@ -30,16 +31,15 @@ use uuid::Uuid;
 
 use crate::{WrongUse, signals};
 
-/// The lineup that the binary carries.
-pub(crate) const SAMPLE: &str = include_str!("../../../deploy/samples/dev.yaml");
-/// Where the project has it.
-pub(crate) const SAMPLE_PATH: &str = "deploy/samples/dev.yaml";
+/// Where the project has the lineup that the binary carries.
+const SAMPLE_PATH: &str = "deploy/samples/dev.yaml";
 
 /// Arguments of `moniker dev`.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Files, or directories of files, with ProviderTargets, ModelAliases and Secrets; they are
-    /// read again when they change. Without one, the sample lineup that the binary carries.
+    /// read again when they change. Without one, the sample lineup that the binary carries, and the
+    /// providers whose usual variables are set (OPENAI_API_KEY and the like, OLLAMA_HOST).
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
@@ -129,23 +129,30 @@ fn key() -> SecretBytes {
 }
 
 /// Serves until the process is asked to end.
-pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
     args.check()?;
     let stop = signals::stop()?;
     // Before the first load, so that an edit made meanwhile is not missed.
     let mut changes = changes::watch(&args.paths)?;
     demo(&args).await;
     let (publisher, stream) = stream(&args, &stop).await?;
-    let mut lineup = Lineup::new(args.paths.clone(), args.namespace.clone());
+    let sample = if args.paths.is_empty() {
+        let sample = keys::sample(&keys::environment).await;
+        sample.told.iter().for_each(|line| show::line(line));
+        args.allow_cidr.extend(&sample.allowed);
+        sample.text
+    } else {
+        String::new()
+    };
+    let mut lineup = Lineup::new(args.paths.clone(), sample, args.namespace.clone());
     let outcome = lineup.load();
     // Of a first load that is bad nothing is published, which is an empty lineup.
-    let (publication, revision) = lineup.publication();
-    publisher.publish(publication);
+    publisher.publish(lineup.publication());
     let mut running = start(&args, stream.clone(), &stop).await?;
-    running.applied(revision).await;
+    running.applied(|applied| lineup.is(applied)).await;
     show::loaded(&lineup, &outcome, true);
     if args.stream.is_some() {
-        show::stream(&args.namespace, &stream);
+        show::stream(&args, &stream);
     }
     show::address(&args.namespace, &running, lineup.example());
     loop {
@@ -159,9 +166,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
         // What is bad is not published, so the last good lineup goes on.
         if matches!(outcome, Outcome::Good(_)) {
-            let (publication, revision) = lineup.publication();
-            publisher.publish(publication);
-            running.applied(revision).await;
+            publisher.publish(lineup.publication());
+            running.applied(|applied| lineup.is(applied)).await;
         }
         show::loaded(&lineup, &outcome, false);
     }

@@ -72,6 +72,11 @@ pub struct RouterArgs {
     #[arg(long, env = "MONIKER_MAX_BODY", value_name = "SIZE", default_value = "32MiB")]
     pub max_body: Size,
 
+    /// Joins a `moniker dev` on this machine: endpoints may be plain HTTP and on loopback, as they may
+    /// there.
+    #[arg(long, env = "MONIKER_DEV")]
+    pub dev: bool,
+
     /// This router's name on the stream; the host's name when absent.
     #[arg(long, env = "MONIKER_NAME", value_name = "NAME")]
     pub name: Option<String>,

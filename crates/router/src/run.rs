@@ -13,7 +13,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use routing::Digest;
 use telemetry::Metrics;
 use tokio::{net::TcpListener, runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +78,12 @@ pub enum Error {
     /// Credentials cannot be kept there.
     #[error(transparent)]
     Kept(#[from] kept::Refused),
+    /// What is for this machine alone, asked for elsewhere.
+    #[error(
+        "--dev is for routers that join a `moniker dev`, which is on this machine: {0} (--controller) \
+         is not"
+    )]
+    NotDev(url::Url),
     /// Threads cannot be had.
     #[error("cannot start: {0}")]
     Runtime(#[from] io::Error),
@@ -91,6 +96,15 @@ impl Config {
             (Some(cert), Some(key)) => Some(Arc::new(ServerTls::from_files(cert, key)?)),
             _ => None,
         };
+        let here = |url: &url::Url| match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if args.dev && !here(&args.controller) {
+            return Err(Error::NotDev(args.controller));
+        }
         let resolve: Vec<_> = args.resolve.into_iter().map(|r| (r.name, r.addr)).collect();
         let trust =
             Trust { token_file: args.token_file, ca_file: args.ca_file, resolve: resolve.clone() };
@@ -111,7 +125,7 @@ impl Config {
             upstream: UpstreamConfig {
                 allow_cidrs: args.allow_cidr,
                 resolve,
-                dev: false,
+                dev: args.dev,
                 sts_url: std::env::var("AWS_ENDPOINT_URL_STS").ok(),
             },
         })
@@ -136,15 +150,15 @@ pub struct Running {
     pub admin: SocketAddr,
     traffic: runtime::Runtime,
     served: tokio::task::JoinHandle<()>,
-    revision: watch::Receiver<Digest>,
+    applied: watch::Receiver<Option<Applied>>,
     stop: CancellationToken,
 }
 
 impl Running {
-    /// Waits until requests are served from the snapshot of this revision.
-    pub async fn applied(&mut self, revision: Digest) {
+    /// Waits until requests are served from what `is` it.
+    pub async fn applied(&mut self, is: impl Fn(&Applied) -> bool) {
         // An error means that the router is ending.
-        let _ = self.revision.wait_for(|applied| *applied == revision).await;
+        let _ = self.applied.wait_for(|applied| applied.as_ref().is_some_and(&is)).await;
     }
 
     /// Waits until `stop` was given and what has begun has ended, at most ten minutes.
@@ -215,11 +229,10 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
     }
     let keep = keeper.notify();
     let applying = Arc::clone(&traffic);
-    // No snapshot at all has this revision, not even an empty one.
-    let (said, revision) = watch::channel(Digest::default());
+    let (said, applied) = watch::channel(None);
     let apply = move |applied: &Applied| {
         applying.apply(applied, &pools);
-        said.send_replace(applied.snapshot.revision);
+        said.send_replace(Some(applied.clone()));
         keep();
     };
     let settings = link::Settings {
@@ -255,7 +268,7 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
             Err(error) => tracing::error!(%error, "callers cannot be served"),
         }
     });
-    Ok(Running { listen, admin, traffic: traffic_runtime, served, revision, stop: stop.clone() })
+    Ok(Running { listen, admin, traffic: traffic_runtime, served, applied, stop: stop.clone() })
 }
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {

@@ -5,6 +5,7 @@ pub mod ca;
 pub mod cluster;
 pub mod control_plane;
 pub mod daemon;
+pub mod demo;
 pub mod fleet;
 pub mod helm;
 pub mod kubectl;

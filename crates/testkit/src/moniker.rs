@@ -40,9 +40,24 @@ impl Moniker {
         fs::create_dir(&lineup)?;
         fs::write(lineup.join("lineup.yaml"), yaml)?;
         let mut command = Command::new(programs::moniker()?);
+        command.arg("dev").arg(&lineup);
+        Self::start(dir, command, args, environment).await
+    }
+
+    /// Starts `moniker dev` without files, which serves the sample that the binary carries.
+    pub async fn sample(environment: &[(&str, &str)]) -> io::Result<Self> {
+        let mut command = Command::new(programs::moniker()?);
+        command.arg("dev");
+        Self::start(TempDir::new()?, command, &[], environment).await
+    }
+
+    async fn start(
+        dir: TempDir,
+        mut command: Command,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> io::Result<Self> {
         command
-            .arg("dev")
-            .arg(&lineup)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--demo", "127.0.0.1:0"])
             .args(args)
             .envs(environment.iter().copied());

@@ -9,6 +9,7 @@ mod dynamic;
 mod faults;
 mod files;
 mod hostile;
+mod keys;
 mod logs;
 mod metrics;
 mod passthrough;

@@ -3,12 +3,18 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use cli::load::{self, Loaded, Problem, Severity};
-use compiler::{Compiled, Namespaces, SecretBytes, Settings, compile};
+use compiler::{Compiled, CredentialState, Namespaces, SecretBytes, Settings, World, compile};
 use controller::publish::Publication;
-use routing::{Digest, snapshot::Visibility};
+use router::store::Applied;
+use routing::{
+    Digest,
+    id::ObjectId,
+    snapshot::{Resource, Visibility},
+};
+use secrecy::ExposeSecret as _;
 use wire::Key;
 
-use super::{SAMPLE, SAMPLE_PATH, key};
+use super::{SAMPLE_PATH, key};
 
 /// What a load came to.
 pub(super) enum Outcome {
@@ -23,6 +29,8 @@ pub(super) enum Outcome {
 /// The files, and what became of them.
 pub(super) struct Lineup {
     paths: Vec<PathBuf>,
+    /// What is served without paths.
+    sample: String,
     namespace: String,
     key: SecretBytes,
     /// The number of the load, which is the version of all its objects.
@@ -33,12 +41,14 @@ pub(super) struct Lineup {
     published: Option<Vec<Key>>,
     last: Option<(Digest, Vec<Problem>)>,
     summary: String,
+    missing: BTreeMap<ObjectId, String>,
 }
 
 impl Lineup {
-    pub(super) fn new(paths: Vec<PathBuf>, namespace: String) -> Self {
+    pub(super) fn new(paths: Vec<PathBuf>, sample: String, namespace: String) -> Self {
         Self {
             paths,
+            sample,
             namespace,
             key: key(),
             number: 0,
@@ -46,12 +56,18 @@ impl Lineup {
             published: None,
             last: None,
             summary: String::new(),
+            missing: BTreeMap::new(),
         }
     }
 
     /// What was loaded, in a few words.
     pub(super) fn summary(&self) -> &str {
         &self.summary
+    }
+
+    /// Secrets that targets name and that are not there, each with the key that it lacks.
+    pub(super) fn missing(&self) -> &BTreeMap<ObjectId, String> {
+        &self.missing
     }
 
     /// What is served.
@@ -81,7 +97,9 @@ impl Lineup {
             let problems = loaded.problems;
             return self.told(None, problems).map_or(Outcome::Same, Outcome::Bad);
         }
-        let compiled = compile(&loaded.world());
+        let world = loaded.world();
+        self.missing = missing(&world);
+        let compiled = compile(&world);
         let mut problems = loaded.problems.clone();
         problems.extend(compiled.findings.iter().map(|finding| loaded.problem(finding)));
         problems.sort_by_key(|p| (p.severity == Severity::Warning, p.line));
@@ -118,7 +136,7 @@ impl Lineup {
             ..load::Options::default()
         };
         if self.paths.is_empty() {
-            return load::load_text(SAMPLE_PATH, SAMPLE, options);
+            return load::load_text(SAMPLE_PATH, &self.sample, options);
         }
         load::load(&self.paths, options)
     }
@@ -131,8 +149,30 @@ impl Lineup {
         }
     }
 
-    /// What to publish, and the revision that routers then have.
-    pub(super) fn publication(&mut self) -> (Publication, Digest) {
+    /// Whether this is what is to be served, its credentials too.
+    pub(super) fn is(&self, applied: &Applied) -> bool {
+        let snapshot = &self.compiled.snapshot;
+        // A router keeps no credential of a target that it does not have.
+        let has = |target: &ObjectId| {
+            matches!(snapshot.targets.get(target), Some(Resource::Value { .. }))
+        };
+        let same = |(target, state): (&ObjectId, &CredentialState)| {
+            let held = applied.credentials.get(target);
+            match state {
+                CredentialState::Present { material, .. } => {
+                    held.is_some_and(|h| h.material().expose_secret() == material.expose())
+                }
+                CredentialState::Absent => held.is_none(),
+                // The last good one goes on, if there was one.
+                CredentialState::Invalid { .. } => true,
+            }
+        };
+        applied.snapshot.revision == snapshot.revision
+            && self.compiled.credentials.iter().filter(|(target, _)| has(target)).all(same)
+    }
+
+    /// What to publish.
+    pub(super) fn publication(&mut self) -> Publication {
         let snapshot = Arc::new(self.compiled.snapshot.clone());
         let keys: Vec<Key> = snapshot
             .aliases
@@ -144,13 +184,20 @@ impl Lineup {
         let version = self.number;
         let gone = before.into_iter().filter(|key| !keys.contains(key));
         let deleted: BTreeMap<Key, u64> = gone.map(|key| (key, version)).collect();
-        let revision = snapshot.revision;
-        let publication = Publication {
+        Publication {
             snapshot,
             credentials: self.compiled.credentials.clone(),
             deleted,
             known: Box::new(move |_, _| Some(version)),
-        };
-        (publication, revision)
+        }
     }
+}
+
+/// Secrets that targets name and that are not there, each with the key that it lacks.
+fn missing(world: &World) -> BTreeMap<ObjectId, String> {
+    let wanted = world.targets.iter().filter_map(|(id, stored)| {
+        let wanted = stored.object.spec.auth.secret_ref.as_ref()?;
+        Some((ObjectId::new(id.namespace.clone(), wanted.name.as_str()), wanted.key.clone()))
+    });
+    wanted.filter(|(name, _)| !world.secrets.contains_key(name)).collect()
 }

@@ -6,7 +6,10 @@ use cli::load::Problem;
 use router::run::Running;
 use routing::snapshot::{CompiledAlias, Members, Resource};
 
-use super::lineup::{Lineup, Outcome};
+use super::{
+    Args,
+    lineup::{Lineup, Outcome},
+};
 
 /// One line to the terminal. One that is closed is no reason to end.
 pub(super) fn line(text: &str) {
@@ -24,6 +27,7 @@ pub(super) fn loaded(lineup: &Lineup, outcome: &Outcome, first: bool) {
             line(&format!("{word} {}", lineup.summary()));
             tell(problems);
             aliases(lineup);
+            missing(lineup);
         }
         Outcome::Bad(problems) => {
             tell(problems);
@@ -40,6 +44,23 @@ pub(super) fn loaded(lineup: &Lineup, outcome: &Outcome, first: bool) {
 fn tell(problems: &[Problem]) {
     for problem in problems {
         line(&format!("  {problem}"));
+    }
+}
+
+/// The Secrets to add, as they would stand in a file.
+fn missing(lineup: &Lineup) {
+    for (name, key) in lineup.missing() {
+        let variable: String = name
+            .name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .collect();
+        line(&format!(
+            "  Secret {name} is missing. Set {variable}_API_KEY, add this to the files, and start \
+             again:\n    ---\n    apiVersion: v1\n    kind: Secret\n    metadata: {{name: {}, \
+             namespace: {}}}\n    stringData: {{{key}: \"${{{variable}_API_KEY}}\"}}",
+            name.name, name.namespace
+        ));
     }
 }
 
@@ -76,13 +97,16 @@ fn entries(alias: &CompiledAlias) -> String {
 }
 
 /// How more routers join.
-pub(super) fn stream(namespace: &str, url: &url::Url) {
+pub(super) fn stream(args: &Args, url: &url::Url) {
     let url = url.as_str().trim_end_matches('/');
+    let namespace = &args.namespace;
+    let ranges = args.allow_cidr.iter().map(|range| format!(" --allow-cidr {range}"));
+    let ranges: String = ranges.collect();
     line(&format!("Watch stream: {url}"));
     line("Another router:");
     line(&format!(
         "  moniker router --controller {url} --name two --listen 127.0.0.1:8081 \\\n    \
-         --admin 127.0.0.1:9091 --allow-anonymous {namespace} --allow-cidr 127.0.0.0/8"
+         --admin 127.0.0.1:9091 --allow-anonymous {namespace} --dev{ranges}"
     ));
 }
 

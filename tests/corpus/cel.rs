@@ -9,7 +9,7 @@ use routing::{AuthKind, ProviderKind, StrategyKind};
 use serde_json::{Value, json};
 
 /// A document, or a stored one and what is to replace it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Case {
     /// The object that is there, under a rule on changes.
     pub(crate) old: Option<Value>,
@@ -43,10 +43,16 @@ pub(crate) fn read() -> Vec<Documents> {
             assert!(before.is_none(), "{} stands twice in {name}", item["rule"]);
         }
     }
+    let written = found.clone();
     let documents = rules::all().into_iter().map(|rule| {
         let base = &bases[rule.kind.name()];
-        let of_table = || of_strategy(&rule, base).or_else(|| of_auth(&rule, base));
-        let Some((kind, valid, invalid)) = found.remove(&rule.id).or_else(of_table) else {
+        let documents = |id: &str| {
+            let of_table = || of_strategy(&rule, id, base).or_else(|| of_auth(&rule, base));
+            written.get(id).cloned().or_else(of_table)
+        };
+        let own = documents(&rule.id).or_else(|| moved(&rule.id, documents));
+        found.remove(&rule.id);
+        let Some((kind, valid, invalid)) = own else {
             panic!("tests/corpus/cel has no documents for the rule {}", rule.id);
         };
         assert_eq!(kind, rule.kind, "{} stands in the other kind's file", rule.id);
@@ -57,16 +63,19 @@ pub(crate) fn read() -> Vec<Documents> {
     documents
 }
 
+/// Documents of one rule: its kind, what it accepts, what it refuses.
+type Cases = (Kind, Vec<Case>, Vec<Case>);
+
 /// The documents of a rule that says which strategy options belong to: they follow from the table
-/// of strategies as the rule does.
-fn of_strategy(rule: &Rule, base: &Value) -> Option<(Kind, Vec<Case>, Vec<Case>)> {
-    let options = rule.id.strip_prefix("strategy-")?;
+/// of strategies as the rule does. Category has no targets, and so rules of its own.
+fn of_strategy(rule: &Rule, id: &str, base: &Value) -> Option<Cases> {
+    let options = id.strip_prefix("strategy-")?;
     let of = |kind: StrategyKind| {
         let patch = json!({"spec": {"strategy": {"type": kind.name(), options: {}}}});
         (rule.rule.ends_with(&format!("'{kind}'")), case(base, &patch))
     };
-    let (valid, invalid): (Vec<_>, Vec<_>) =
-        StrategyKind::ALL.iter().copied().map(of).partition(|(own, _)| *own);
+    let kinds = StrategyKind::ALL.iter().copied().filter(|kind| *kind != StrategyKind::Category);
+    let (valid, invalid): (Vec<_>, Vec<_>) = kinds.map(of).partition(|(own, _)| *own);
     let cases = |list: Vec<(bool, Case)>| list.into_iter().map(|(_, case)| case).collect();
     Some((rule.kind, cases(valid), cases(invalid)))
 }
@@ -99,6 +108,33 @@ fn of_auth(rule: &Rule, base: &Value) -> Option<(Kind, Vec<Case>, Vec<Case>)> {
         AuthKind::ALL.iter().copied().map(of).partition(|(fits, _)| *fits);
     let cases = |list: Vec<(bool, Case)>| list.into_iter().map(|(_, case)| case).collect();
     Some((rule.kind, cases(valid), cases(invalid)))
+}
+
+/// The documents of a rule of lineups where it stands for a category's: those of an alias's own
+/// lineup, moved there.
+fn moved(id: &str, documents: impl Fn(&str) -> Option<Cases>) -> Option<Cases> {
+    let at = ["default", "override"].into_iter().find(|at| id.starts_with(&format!("{at}-")))?;
+    let (kind, valid, invalid) = documents(id.strip_prefix(at)?.strip_prefix('-')?)?;
+    let moved = |case: Case| {
+        let mut new = case.new;
+        let spec = new["spec"].as_object_mut().unwrap();
+        let mut lineup = json!({
+            "strategy": spec.remove("strategy").unwrap(),
+            "targets": spec.remove("targets").unwrap(),
+        });
+        let mut categories = json!({"default": lineup});
+        if at == "override" {
+            lineup["name"] = json!("coding");
+            let default =
+                json!({"strategy": {"type": "Priority"}, "targets": [{"name": "a", "model": "m"}]});
+            categories = json!({"default": default, "overrides": [lineup]});
+        }
+        spec.insert("strategy".to_owned(), json!({"type": "Category"}));
+        spec.insert("categories".to_owned(), categories);
+        Case { old: None, new }
+    };
+    let all = |cases: Vec<Case>| cases.into_iter().map(moved).collect();
+    Some((kind, all(valid), all(invalid)))
 }
 
 fn case(base: &Value, patch: &Value) -> Case {

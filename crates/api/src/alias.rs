@@ -11,7 +11,7 @@ use routing::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{common::Export, duration::PATTERN};
+use crate::{category::Categories, common::Export, duration::PATTERN};
 
 /// One name, what it may resolve to, and how that is chosen.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,9 +52,14 @@ pub struct ModelAliasSpec {
     pub export: Option<Export>,
     /// How the targets are ordered.
     pub strategy: StrategySpec,
-    /// The lineup. Under Priority the order of the list is the order of preference.
+    /// The lineup. Under Priority the order of the list is the order of preference. Required, but
+    /// for the strategy Category, which has `categories` instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
-    pub targets: Vec<Entry>,
+    pub targets: Option<Vec<Entry>>,
+    /// The lineups of the strategy Category. Required with it, and only with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<Categories>,
     /// When the next target is tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -262,11 +267,24 @@ pub struct Summary {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LineupStatus {
-    /// Empty for the lineup of `targets`.
+    /// Empty for the lineup of `targets`; else `default` or a category.
     pub name: String,
+    /// What was learnt from the examples of a category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingStatus>,
     /// Its entries; past 32 candidates only those that are unresolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<EntryStatus>,
+}
+
+/// What was learnt from the examples of a category.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrainingStatus {
+    /// How many examples there are.
+    pub examples: i32,
+    /// Of these, how many percent are told right by what was learnt from all the others.
+    pub leave_one_out_percent: i32,
 }
 
 /// What an entry resolved to.

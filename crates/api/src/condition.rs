@@ -57,6 +57,7 @@ vocabulary! {
         Healthy = "The provider takes the credential: there, as False, only while routers see that it does not.",
         PriceUnknown = "The price of a candidate is needed and not known.",
         MixedEmbeddingModels = "Embeddings go to the first candidate's model alone.",
+        CategoryUnreliable = "A category is hardly ever told, or not at all.",
     }
 }
 
@@ -85,8 +86,8 @@ vocabulary! {
         Pending(Unknown) = "The controller has not looked at it yet.",
         NoRouters(Unknown) = "No router is ready, so nobody serves it yet.",
         InvalidSpec(Permanent) = "The spec does not decode or breaks a rule.",
-        AliasCycle(Permanent) = "An alias leads back to itself, or nests more than four deep.",
-        TooManyCandidates(Permanent) = "An alias has more than 64 candidates.",
+        AliasCycle(Permanent) = "An alias leads back to itself, nests more than four deep, or would judge by category itself.",
+        TooManyCandidates(Permanent) = "A lineup has more than 64 candidates.",
         NameConflict(Permanent) = "An older alias of the namespace has the same model name.",
         ModelNotOffered(Permanent) = "The ProviderTarget does not list the model.",
         HostNotAllowed(Permanent) = "The Secret's annotation moniker.dev/allowed-hosts does not name the endpoint's host.",
@@ -110,6 +111,8 @@ vocabulary! {
         OutOfCredit(Warning) = "The provider says that the account has no credit left; Ready stays as it is.",
         PriceUnknown(Warning) = "A candidate has no price: it is last under LowestPrice, and out where guardrails have a ceiling.",
         MixedEmbeddingModels(Warning) = "Entries name different embedding models, whose vectors do not mix.",
+        JudgeNeeded(Warning) = "A category has nothing but a description, by which only a model can tell it.",
+        ExamplesPoor(Warning) = "A category's examples are too few, or too unlike each other, to tell it by.",
     }
 }
 

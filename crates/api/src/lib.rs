@@ -3,6 +3,7 @@
 //! `moniker validate` checks. Doc comments on fields are what `kubectl explain` prints.
 
 pub mod alias;
+pub mod category;
 pub mod common;
 pub mod condition;
 pub mod crd;

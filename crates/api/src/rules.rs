@@ -4,7 +4,7 @@
 
 use routing::{AuthKind, Endpoint, ProviderKind};
 
-use crate::strategy;
+mod categories;
 
 /// Which kind a rule belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,18 +303,10 @@ fn provider_target() -> Vec<Rule> {
 
 fn model_alias() -> Vec<Rule> {
     const SPEC: &[&str] = &["spec"];
-    const ENTRY: &[&str] = &["spec", "targets", "[]"];
     const TIMEOUTS: &[&str] = &["spec", "timeouts"];
     const AFFINITY: &[&str] = &["spec", "affinity"];
     let unfit = [spellings(CREDENTIAL_HEADERS), spellings(CONNECTION_HEADERS)].join(", ");
-    let rule = |id: &str, at, rule: &str, message: &str| Rule {
-        id: id.to_owned(),
-        kind: Kind::ModelAlias,
-        at,
-        rule: rule.to_owned(),
-        message: message.to_owned(),
-        relaxed_in_dev: false,
-    };
+    let rule = of_alias;
     let mut rules = vec![
         rule(
             "model-immutable",
@@ -327,48 +319,6 @@ fn model_alias() -> Vec<Rule> {
             SPEC,
             "!has(self.model) || !self.model.contains('/')",
             "model may not hold a slash: provider/model names a model without an alias",
-        ),
-        rule(
-            "entries-unique",
-            SPEC,
-            "self.targets.all(x, self.targets.exists_one(y, x.name == y.name))",
-            "the names of targets must differ",
-        ),
-        rule(
-            "weights-not-all-zero",
-            SPEC,
-            "self.targets.exists(t, !has(t.weight) || t.weight > 0)",
-            "one target at least needs a weight above 0",
-        ),
-        rule(
-            "no-tier-under-priority",
-            SPEC,
-            "self.strategy.type != 'Priority' || self.targets.all(t, !has(t.tier))",
-            "tier means nothing under Priority, where the order of the list is the order: remove it",
-        ),
-        rule(
-            "entry-one",
-            ENTRY,
-            "has(self.model) != has(self.alias)",
-            "set exactly one of model and alias",
-        ),
-        rule(
-            "providers-with-model",
-            ENTRY,
-            "!has(self.providers) || has(self.model)",
-            "providers belongs to model: another alias has its own",
-        ),
-        rule(
-            "namespace-with-alias",
-            ENTRY,
-            "!has(self.__namespace__) || has(self.alias)",
-            "namespace belongs to alias: write a provider's namespace in providers",
-        ),
-        rule(
-            "providers-unique",
-            ENTRY,
-            "!has(self.providers) || self.providers.all(x, self.providers.exists_one(y, x.name == y.name && (has(x.__namespace__) ? x.__namespace__ : '') == (has(y.__namespace__) ? y.__namespace__ : '')))",
-            "a provider stands twice in this list",
         ),
         rule(
             "first-token-within-request",
@@ -413,15 +363,19 @@ fn model_alias() -> Vec<Rule> {
             "selector is required with from: Selector, and only with it",
         ),
     ];
-    for (kind, member) in strategy::options() {
-        rules.push(rule(
-            &format!("strategy-{member}"),
-            &["spec", "strategy"],
-            &format!("!has(self.{member}) || self.type == '{kind}'"),
-            &format!("{member} belongs to type: {kind}, and means nothing with another"),
-        ));
-    }
+    rules.extend(categories::rules());
     rules
+}
+
+fn of_alias(id: &str, at: &'static [&'static str], rule: &str, message: &str) -> Rule {
+    Rule {
+        id: id.to_owned(),
+        kind: Kind::ModelAlias,
+        at,
+        rule: rule.to_owned(),
+        message: message.to_owned(),
+        relaxed_in_dev: false,
+    }
 }
 
 /// That each of these durations is longer than nothing where it is there.

@@ -94,6 +94,8 @@ fn optional_fields_state_their_default() {
         "spec.bedrock",
         "spec.ejection",
         "spec.export.selector",
+        "spec.targets",
+        "spec.categories",
         "spec.targets[].model",
         "spec.targets[].alias",
         "spec.fallback",
@@ -113,9 +115,13 @@ fn optional_fields_state_their_default() {
             let path = format!("{path}.{name}");
             let told = member["description"].as_str().unwrap_or_default().contains("Default: ");
             let path = path.split_once('.').unwrap().1;
+            // A category's lineup has the fields of an alias's own.
+            let of_lineup = ["spec.categories.default.", "spec.categories.overrides[]."];
+            let below = of_lineup.iter().find_map(|lineup| path.strip_prefix(lineup));
+            let path = &below.map_or_else(|| path.to_owned(), |below| format!("spec.{below}"));
             assert!(
                 told || required.contains(&name.as_str())
-                    || plain.contains(&path)
+                    || plain.contains(&path.as_str())
                     || options.iter().any(|option| option == path),
                 "{path} does not state its default"
             );

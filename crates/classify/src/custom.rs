@@ -9,11 +9,9 @@ mod learnt;
 mod rules;
 mod trained;
 
-use serde::{Deserialize, Serialize};
-
 pub use classifier::{By, Classifier, Verdict};
 pub(crate) use learnt::Learnt;
-pub use trained::Trained;
+pub use routing::category::{CompiledCategories, CompiledCategory, Trained};
 
 use crate::Category;
 
@@ -42,39 +40,15 @@ pub struct CustomSpec {
     pub regexes: Vec<String>,
 }
 
-/// The categories of an alias, ready to be sent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CompiledCategories {
-    /// In the order in which they were written.
-    pub categories: Vec<CompiledCategory>,
-    /// What a trained score is multiplied with before it is a likelihood.
-    pub sharpness: f32,
+/// The built-in category of this name.
+fn built_in(category: &CompiledCategory) -> Option<Category> {
+    category.name.parse().ok()
 }
 
-/// One of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CompiledCategory {
-    /// Its name.
-    pub name: String,
-    /// Patterns that decide at once: of keywords, then regexes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub patterns: Vec<String>,
-    /// What was learnt from its examples.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trained: Option<Trained>,
-}
-
-impl CompiledCategory {
-    /// The built-in category of this name.
-    pub fn built_in(&self) -> Option<Category> {
-        self.name.parse().ok()
-    }
-
-    /// It can be told by a judge alone: it has a description and nothing else, and the built-in
-    /// detector does not know it.
-    pub fn needs_judge(&self) -> bool {
-        self.patterns.is_empty() && self.trained.is_none() && self.built_in().is_none()
-    }
+/// Whether a category can be told by a judge alone: it has a description and nothing else, and the
+/// built-in detector does not know it.
+pub fn needs_judge(category: &CompiledCategory) -> bool {
+    category.patterns.is_empty() && category.trained.is_none() && built_in(category).is_none()
 }
 
 /// What is wrong with a category.
@@ -157,7 +131,14 @@ pub fn compile(specs: &[CustomSpec]) -> Result<CompiledCategories, Vec<CustomErr
         if !known {
             errors.push(CustomError::Unknowable(spec.name.clone()));
         }
-        categories.push(CompiledCategory { name: spec.name.clone(), patterns, trained: None });
+        let description =
+            spec.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        categories.push(CompiledCategory {
+            name: spec.name.clone(),
+            description: description.map(str::to_owned),
+            patterns,
+            trained: None,
+        });
     }
     let total = specs.iter().map(|spec| spec.examples.len()).sum();
     if total > MAX_EXAMPLES_IN_ALL {

@@ -74,4 +74,4 @@ pub use detector::{Detection, Detector, Scratch};
 pub use explain::Reason;
 pub use model::{ModelError, SIZE_LIMIT};
 pub use report::Report;
-pub use text::{HEAD, Part, Role, TAIL, clip, prompt_text};
+pub use text::{HEAD, Part, Role, TAIL, all_text, clip, own_text, prompt_text};

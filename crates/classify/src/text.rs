@@ -58,15 +58,25 @@ pub fn prompt_text(parts: &[Part<'_>]) -> Option<String> {
         let message = parts[last].message;
         let first = parts[..last].iter().rposition(|part| part.message != message);
         let first = first.map_or(0, |before| before + 1);
-        let own = parts[first..=last].iter().filter(user).map(|part| without_reminders(part.text));
-        let own = joined(own);
+        let own = own_text(parts[first..=last].iter().filter(user).map(|part| part.text));
         if own.is_some() {
             return own;
         }
         at = first;
     }
     let turns = parts.iter().filter(|part| part.role == Role::User && !part.tool_result);
-    joined(turns.map(|part| Cow::Borrowed(part.text)))
+    all_text(turns.map(|part| part.text))
+}
+
+/// What the texts of one message of the user say, without `<system-reminder>` blocks; `None`:
+/// nothing.
+pub fn own_text<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
+    joined(texts.map(without_reminders))
+}
+
+/// What all of these texts say; `None`: nothing.
+pub fn all_text<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
+    joined(texts.map(Cow::Borrowed))
 }
 
 /// Texts with a line break between them, without the empty ones.

@@ -128,11 +128,7 @@ fn a_description_alone_needs_a_judge() {
     };
     let compiled = compile(&[described, spec("coding", &[], &[])]).unwrap();
     assert_eq!(
-        compiled
-            .categories
-            .iter()
-            .map(classify::custom::CompiledCategory::needs_judge)
-            .collect::<Vec<_>>(),
+        compiled.categories.iter().map(classify::custom::needs_judge).collect::<Vec<_>>(),
         [true, false]
     );
 }

@@ -4,18 +4,22 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args as ClapArgs, ValueEnum};
 use classify::{
     Category, Detector, Report, Scratch,
-    custom::{Classifier, CompiledCategories, Verdict},
+    custom::{By, Classifier, CompiledCategories, Verdict},
     dataset::{self, Prompt},
 };
+use routing::category::{DEFAULT, DetectorKind};
 use serde::Serialize;
 
-use crate::validate::{FINE, WRONG, WRONG_USE};
+use crate::{
+    load,
+    validate::{FINE, WRONG, WRONG_USE},
+};
 
 /// How sure a category must be, in percent, where nobody says otherwise.
 const CONFIDENCE_PERCENT: u8 = classify::CONFIDENCE_PERCENT;
@@ -24,8 +28,10 @@ const REASONS: usize = 8;
 
 /// Tells what a prompt is about: its category, and how sure that is.
 ///
-/// With labels (`--jsonl`, lines with `category`), also accuracy, macro-F1 and confusion.
-/// Exit code: 0 fine, 1 a line is no prompt, 2 wrong use.
+/// Of the built-in categories, or of those of an alias (`-f`). With labels (`--jsonl`, lines with
+/// `category`), also accuracy, macro-F1 and confusion.
+/// Exit code: 0 fine, 1 a line is no prompt, the alias is wrong, or the accuracy is too low, 2 wrong
+/// use.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Args {
     /// The prompt, or `-` for standard input.
@@ -37,19 +43,38 @@ pub struct Args {
     #[arg(long, env = "MONIKER_JSONL", value_name = "FILE")]
     pub jsonl: Option<PathBuf>,
 
+    /// A YAML file with a ModelAlias whose strategy is Category: its categories, with what they are
+    /// known by. `-` for standard input.
+    #[arg(short = 'f', long = "file", env = "MONIKER_FILE", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Which alias of the file, by metadata.name. Default: the only one.
+    #[arg(long, env = "MONIKER_ALIAS", value_name = "NAME", requires = "file")]
+    pub alias: Option<String>,
+
     /// What is printed.
     #[arg(short = 'o', long, env = "MONIKER_OUTPUT", value_enum, default_value = "text")]
     pub output: Output,
 
     /// How sure a category must be to be routed to, in percent; below, prompts go to Default.
+    /// Default: what the alias says, else 60.
     #[arg(
         long,
         env = "MONIKER_CONFIDENCE_PERCENT",
         value_name = "PERCENT",
-        default_value_t = CONFIDENCE_PERCENT,
         value_parser = clap::value_parser!(u8).range(0..=100)
     )]
-    pub confidence_percent: u8,
+    pub confidence_percent: Option<u8>,
+
+    /// The lowest accuracy on labelled prompts that is fine, in percent; below, the exit code is 1.
+    #[arg(
+        long,
+        env = "MONIKER_MIN_ACCURACY",
+        value_name = "PERCENT",
+        requires = "jsonl",
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub min_accuracy: Option<u8>,
 }
 
 /// What is printed.
@@ -72,18 +97,20 @@ struct Line<'a> {
     routed: &'a str,
 }
 
-impl<'a> Line<'a> {
-    fn of(verdict: &Verdict<'a>, confidence_percent: u8) -> Self {
-        // Of the built-in categories each is a place to go to.
-        let routed = verdict.confidence * 100.0 >= f32::from(confidence_percent);
-        let routed = if routed { verdict.category } else { "default" };
-        Self { category: verdict.category, confidence: verdict.confidence, routed }
-    }
+/// The categories that prompts are told to be of.
+struct Categories {
+    known: CompiledCategories,
+    /// Those of an alias: only what it names is a place to go to. Without one each category is.
+    of_alias: bool,
+    /// The router goes by the built-in detector; else keywords and regexes alone are told here.
+    builtin: bool,
+    confidence_percent: u8,
 }
 
 /// What is classified and with what.
 struct Run<'a> {
     classifier: Classifier,
+    categories: Categories,
     args: &'a Args,
     scratch: Scratch,
 }
@@ -103,9 +130,23 @@ pub fn run(args: &Args, out: &mut impl Write) -> u8 {
 }
 
 fn run_with(args: &Args, out: &mut impl Write) -> io::Result<u8> {
-    // Categories of an alias are compiled here, from the file that names them, once there is one.
-    let classifier = Classifier::new(&CompiledCategories::default()).map_err(io::Error::other)?;
-    let mut run = Run { classifier, args, scratch: Scratch::default() };
+    let mut categories = match &args.file {
+        None => Categories {
+            known: CompiledCategories::default(),
+            of_alias: false,
+            builtin: true,
+            confidence_percent: CONFIDENCE_PERCENT,
+        },
+        Some(file) => match of_alias(file, args.alias.as_deref(), out)? {
+            Ok(categories) => categories,
+            Err(code) => return Ok(code),
+        },
+    };
+    if let Some(percent) = args.confidence_percent {
+        categories.confidence_percent = percent;
+    }
+    let classifier = Classifier::new(&categories.known).map_err(io::Error::other)?;
+    let mut run = Run { classifier, categories, args, scratch: Scratch::default() };
     let Some(file) = &args.jsonl else {
         let text = match args.text.as_deref() {
             Some("-") | None => from_stdin()?,
@@ -122,12 +163,63 @@ fn run_with(args: &Args, out: &mut impl Write) -> io::Result<u8> {
             .map_err(|error| io::Error::new(error.kind(), format!("cannot read {name}: {error}")))?
     };
     match dataset::prompts(&text) {
-        Ok(prompts) => run.all(&prompts, out).map(|()| FINE),
+        Ok(prompts) => run.all(&prompts, out),
         Err(error) => {
             writeln!(out, "error: {name}: {error}")?;
             Ok(WRONG)
         }
     }
+}
+
+/// The categories of the alias in a file, or the exit code.
+fn of_alias(
+    file: &Path,
+    name: Option<&str>,
+    out: &mut impl Write,
+) -> io::Result<Result<Categories, u8>> {
+    let loaded = load::load(&[file.to_owned()], load::Options::default());
+    if !loaded.is_fine() {
+        for problem in &loaded.problems {
+            writeln!(out, "{problem}")?;
+        }
+        return Ok(Err(WRONG));
+    }
+    let world = loaded.world();
+    let mut found = Vec::new();
+    for (id, stored) in &world.aliases {
+        if name.is_none_or(|name| name == &*id.name)
+            && let Some(categories) = compiler::categories(id, &stored.object.spec)
+        {
+            found.push((id, categories));
+        }
+    }
+    let file = file.display();
+    let (id, categories) = match found.len() {
+        1 => found.remove(0),
+        0 => {
+            let which = name.map_or_else(String::new, |name| format!(" called {name}"));
+            writeln!(out, "error: {file} has no ModelAlias{which} whose strategy is Category")?;
+            return Ok(Err(WRONG_USE));
+        }
+        _ => {
+            let names: Vec<_> = found.iter().map(|(id, _)| &*id.name).collect();
+            let names = names.join(", ");
+            writeln!(out, "error: {file} has several aliases ({names}): name one with --alias")?;
+            return Ok(Err(WRONG_USE));
+        }
+    };
+    Ok(match categories {
+        Ok((detector, known)) => Ok(Categories {
+            known,
+            of_alias: true,
+            builtin: detector.kind == DetectorKind::Builtin,
+            confidence_percent: detector.confidence_percent,
+        }),
+        Err(message) => {
+            writeln!(out, "error: {file}: ModelAlias {id}: {message}")?;
+            Err(WRONG)
+        }
+    })
 }
 
 fn from_stdin() -> io::Result<String> {
@@ -137,36 +229,65 @@ fn from_stdin() -> io::Result<String> {
 }
 
 impl Run<'_> {
+    /// Where a router would send what it was told to be.
+    fn line<'v>(&self, verdict: &Verdict<'v>) -> Line<'v> {
+        let Categories { of_alias, builtin, confidence_percent, .. } = self.categories;
+        let sure = verdict.confidence * 100.0 >= f32::from(confidence_percent);
+        let known = !of_alias || verdict.place.is_some();
+        let decided = builtin || verdict.by == By::Rule;
+        let routed = if sure && known && decided { verdict.category } else { DEFAULT };
+        Line { category: verdict.category, confidence: verdict.confidence, routed }
+    }
+
     /// One prompt, with reasons.
     fn one(&mut self, text: &str, out: &mut impl Write) -> io::Result<()> {
-        let verdict = self.classifier.classify(text, &mut self.scratch);
-        let line = Line::of(&verdict, self.args.confidence_percent);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let verdict = self.classifier.classify(text, &mut scratch);
+        let line = self.line(&verdict);
         if self.args.output == Output::Json {
             return json(&line, out);
         }
         writeln!(out, "{} ({:.0}%)", line.category, line.confidence * 100.0)?;
         if line.routed != line.category {
-            writeln!(out, "routed to {}: below {}%", line.routed, self.args.confidence_percent)?;
+            let why = if verdict.place.is_none() && self.categories.of_alias {
+                "the alias has no lineup for it".to_owned()
+            } else if self.categories.builtin {
+                format!("below {}%", self.categories.confidence_percent)
+            } else {
+                "no keyword and no regex decides, so the alias's own detector does".to_owned()
+            };
+            writeln!(out, "routed to {}: {why}", line.routed)?;
+        }
+        if verdict.by == By::Rule {
+            let pattern = self.classifier.rule_pattern(text, &mut scratch).unwrap_or_default();
+            return writeln!(out, "\nwhat decided:\n  {pattern}");
         }
         writeln!(out, "\nscores:")?;
-        let mut scores: Vec<_> = Category::ALL.into_iter().zip(verdict.builtin.scores).collect();
-        scores.sort_by(|a, b| b.1.total_cmp(&a.1));
-        for (category, score) in scores {
-            writeln!(out, "  {category:20} {:>5.1}%", score * 100.0)?;
+        for (category, share) in self.classifier.scores(text, &mut scratch) {
+            writeln!(out, "  {category:20} {:>5.1}%", share * 100.0)?;
         }
-        writeln!(out, "\nwhat decided:")?;
-        for reason in Detector::builtin().explain(text, verdict.builtin.category, REASONS) {
+        let of = verdict.category.parse().unwrap_or(verdict.builtin.category);
+        writeln!(
+            out,
+            "\nwhat decided{}:",
+            if verdict.by == By::Examples { ", of the built-in categories" } else { "" }
+        )?;
+        for reason in Detector::builtin().explain(text, of, REASONS) {
             writeln!(out, "  {:+.2}  {}", reason.weight, reason.what)?;
         }
         Ok(())
     }
 
     /// All lines, and how often the labels agree.
-    fn all(&mut self, prompts: &[Prompt], out: &mut impl Write) -> io::Result<()> {
-        let mut report = Report::new(Category::ALL.map(Category::name));
+    fn all(&mut self, prompts: &[Prompt], out: &mut impl Write) -> io::Result<u8> {
+        let mut names: Vec<&str> = Category::ALL.into_iter().map(Category::name).collect();
+        let own = self.categories.known.categories.iter().map(|category| category.name.as_str());
+        names.extend(own.filter(|name| name.parse::<Category>().is_err()));
+        let mut report = Report::new(names);
+        let mut scratch = std::mem::take(&mut self.scratch);
         for prompt in prompts {
-            let verdict = self.classifier.classify(&prompt.text, &mut self.scratch);
-            let line = Line::of(&verdict, self.args.confidence_percent);
+            let verdict = self.classifier.classify(&prompt.text, &mut scratch);
+            let line = self.line(&verdict);
             if let Some(expected) = &prompt.category {
                 report.count(expected, line.category, line.confidence);
             }
@@ -180,15 +301,23 @@ impl Run<'_> {
         }
         if self.args.output == Output::Text && report.total() > 0 {
             writeln!(out, "\n{}\n{}", report.summary(), report.confusion())?;
-            let (share, right) = report.at_least(self.args.confidence_percent);
-            let (percent, share, right) =
-                (self.args.confidence_percent, share * 100.0, right * 100.0);
+            let percent = self.categories.confidence_percent;
+            let (share, right) = report.at_least(percent);
+            let (share, right) = (share * 100.0, right * 100.0);
             writeln!(
                 out,
                 "\nat least {percent}% sure: {share:.0}% of the prompts, {right:.0}% of them right"
             )?;
         }
-        Ok(())
+        let low = self.args.min_accuracy.filter(|min| report.accuracy() * 100.0 < f64::from(*min));
+        match low {
+            Some(min) if self.args.output == Output::Text => {
+                writeln!(out, "error: the accuracy is below {min}%")?;
+                Ok(WRONG)
+            }
+            Some(_) => Ok(WRONG),
+            None => Ok(FINE),
+        }
     }
 }
 
@@ -212,7 +341,10 @@ mod tests {
             text: text.map(str::to_owned),
             jsonl,
             output,
-            confidence_percent: CONFIDENCE_PERCENT,
+            confidence_percent: None,
+            file: None,
+            alias: None,
+            min_accuracy: None,
         }
     }
 
@@ -233,7 +365,7 @@ mod tests {
 
     #[test]
     fn json_has_three_members_and_default_below_the_confidence() {
-        let unsure = Args { confidence_percent: 100, ..args(Some("hm"), None, Output::Json) };
+        let unsure = Args { confidence_percent: Some(100), ..args(Some("hm"), None, Output::Json) };
         let (_, out) = told(&unsure);
         let line: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(line["routed"], "default");
@@ -267,6 +399,59 @@ mod tests {
         let (code, out) = told(&args(None, Some(file), Output::Json));
         assert_eq!(code, WRONG);
         assert!(out.contains("line 1: has neither"), "{out}");
+    }
+
+    #[test]
+    fn the_categories_of_an_alias_are_told() {
+        const ALIAS: &str = "
+apiVersion: moniker.dev/v1alpha1
+kind: ModelAlias
+metadata: {name: assistant}
+spec:
+  strategy: {type: Category}
+  categories:
+    detector: {type: Builtin, confidencePercent: 30}
+    default: {strategy: {type: Priority}, targets: [{name: a, model: m}]}
+    overrides:
+    - {name: coding, strategy: {type: Priority}, targets: [{name: a, model: m}]}
+    - name: legal
+      match: {keywords: [indemnify]}
+      strategy: {type: Priority}
+      targets: [{name: a, model: m}]
+";
+        let dir = tempfile::tempdir().unwrap();
+        let (file, prompts) = (dir.path().join("a.yaml"), dir.path().join("p.jsonl"));
+        fs::write(&file, ALIAS).unwrap();
+        let of_alias = |text: &str| {
+            let args = Args { file: Some(file.clone()), ..args(Some(text), None, Output::Json) };
+            let (code, out) = told(&args);
+            assert_eq!(code, FINE, "{out}");
+            serde_json::from_str::<serde_json::Value>(&out).unwrap()
+        };
+        let line = of_alias("Must the seller indemnify the buyer?");
+        assert_eq!((&line["category"], &line["routed"]), (&"legal".into(), &"legal".into()));
+        assert_eq!(of_alias("Write a Java program that sorts a list.")["routed"], "coding");
+        let line = of_alias("Translate to French: good night");
+        assert_eq!(line["category"], "translation");
+        assert_eq!(line["routed"], "default", "the alias has no lineup for it");
+
+        let lines = [
+            r#"{"text": "indemnify us", "category": "legal"}"#,
+            r#"{"text": "Translate to French: good night", "category": "legal"}"#,
+        ];
+        fs::write(&prompts, lines.join("\n")).unwrap();
+        let labelled = |min| {
+            let args = args(None, Some(prompts.clone()), Output::Text);
+            told(&Args { file: Some(file.clone()), min_accuracy: Some(min), ..args })
+        };
+        let (code, out) = labelled(50);
+        assert_eq!(code, FINE, "{out}");
+        assert!(out.contains("2 prompts: accuracy 0.500"), "{out}");
+        assert_eq!(labelled(51).0, WRONG);
+        fs::write(&file, ALIAS.replace("keywords: [indemnify]", "regexes: ['(']")).unwrap();
+        let args = Args { file: Some(file), ..args(Some("x"), None, Output::Text) };
+        let (code, out) = told(&args);
+        assert!(code == WRONG && out.contains("regex `(`"), "{out}");
     }
 
     #[test]

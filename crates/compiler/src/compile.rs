@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use routing::{
     Digest, ObjectId, RoutingSnapshot,
+    category::{CompiledChoice, CompiledOverride},
     snapshot::{CompiledAlias, CompiledTarget, Resource},
 };
 use serde::Serialize;
@@ -85,12 +86,12 @@ fn alias_resource(
     created: i64,
     alias: ResolvedAlias<'_>,
 ) -> Option<Resource<CompiledAlias>> {
-    let lineup = match alias.lineup {
+    let lineups = match alias.lineups {
         Err(Refusal { reason: api::Reason::NameConflict, .. }) => return None,
         Err(refusal) => return Some(hold(version, refusal.reason, &refusal.message)),
-        Ok(lineup) => lineup,
+        Ok(lineups) => lineups,
     };
-    if let Some(problem) = &lineup.nothing_found {
+    if let Some(problem) = lineups.nothing_found() {
         let message = status::described(problem);
         return Some(hold(version, problem.reason, &message));
     }
@@ -101,8 +102,19 @@ fn alias_resource(
         visibility: options.visibility,
         export: alias.export,
         created,
-        candidates: lineup.candidates,
-        lineup: lineup.compiled,
+        candidates: lineups.main.candidates,
+        lineup: lineups.main.compiled,
+        categories: options.choice.zip(lineups.overrides).map(|(choice, overrides)| {
+            let overrides = overrides.into_iter().map(|(_, lineup)| CompiledOverride {
+                candidates: lineup.candidates,
+                lineup: lineup.compiled,
+            });
+            Box::new(CompiledChoice {
+                detector: choice.detector,
+                known: choice.known,
+                overrides: overrides.collect(),
+            })
+        }),
         fallback: options.fallback,
         timeouts: options.timeouts,
         affinity: options.affinity,

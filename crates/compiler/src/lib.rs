@@ -17,6 +17,7 @@ mod world;
 pub use compile::{Compiled, compile};
 pub use credential::{CredentialState, supposed};
 pub use finding::Finding;
+pub use resolve::categories;
 pub use status::Statuses;
 pub use world::{
     Kind, Namespaces, SecretBytes, SecretData, ServiceFacts, Settings, Stored, Undecodable, World,

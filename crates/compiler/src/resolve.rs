@@ -5,10 +5,12 @@
 mod alias;
 mod auth;
 mod candidate;
+mod category;
 mod endpoint;
 mod export;
 mod guard;
 mod host;
+mod learnt;
 mod lineup;
 mod names;
 mod nesting;
@@ -22,7 +24,8 @@ use std::collections::BTreeMap;
 
 use api::Reason;
 use routing::{
-    ObjectId,
+    ObjectId, StrategyKind,
+    category::{CompiledCategories, CompiledDetector},
     snapshot::{
         CompiledAffinity, CompiledFallback, CompiledGuardrails, CompiledTimeouts, Exported,
         Visibility,
@@ -32,15 +35,17 @@ use routing::{
 use self::{
     alias::{AliasSpec, What},
     candidate::Cx,
+    category::CategoriesSpec,
     names::{Claim, Names},
     nesting::{Edges, Nesting},
 };
 pub(crate) use self::{
     candidate::Problem,
-    lineup::{EntryState, Lineup},
+    category::unreliable,
+    lineup::{EntryState, Lineup, Lineups},
     target::ResolvedTarget,
 };
-use crate::world::World;
+use crate::{text, world::World};
 
 /// Everything, resolved.
 pub(crate) struct Resolved<'a> {
@@ -60,7 +65,7 @@ pub(crate) struct ResolvedAlias<'a> {
     /// What stands beside the lineup; `None` where the spec makes no sense.
     pub(crate) options: Option<Options>,
     /// Its entries, resolved, or why it is not accepted.
-    pub(crate) lineup: Result<Lineup, Refusal>,
+    pub(crate) lineups: Result<Lineups, Refusal>,
     /// The older exported alias that serves in its place in some namespaces.
     pub(crate) shadowed_by: Option<&'a ObjectId>,
 }
@@ -80,6 +85,18 @@ pub(crate) struct Options {
     pub(crate) timeouts: CompiledTimeouts,
     pub(crate) affinity: CompiledAffinity,
     pub(crate) guardrails: CompiledGuardrails,
+    pub(crate) choice: Option<Choice>,
+}
+
+/// How an alias chooses among the lineups of categories.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    /// The detector, without a judge that may not be asked.
+    pub(crate) detector: CompiledDetector,
+    /// By what each category is known.
+    pub(crate) known: CompiledCategories,
+    /// Why the judge may not be asked.
+    pub(crate) judge: Option<Problem>,
 }
 
 /// Resolves everything.
@@ -91,6 +108,18 @@ pub(crate) fn resolve(world: &World) -> Resolved<'_> {
         .collect();
     let aliases = aliases(world, &targets);
     Resolved { targets, aliases }
+}
+
+/// The categories of an alias alone, whatever its targets resolve to: how they are told, and by what
+/// each is known; or what is wrong with the alias. `None`: it does not choose by category.
+pub fn categories(
+    id: &ObjectId,
+    spec: &api::ModelAliasSpec,
+) -> Option<Result<(CompiledDetector, CompiledCategories), String>> {
+    match alias::check(id, spec) {
+        Ok(checked) => checked.categories.map(|spec| Ok((spec.detector, spec.known))),
+        Err(message) => spec.categories.is_some().then_some(Err(message)),
+    }
 }
 
 fn aliases<'a>(
@@ -136,7 +165,7 @@ fn aliases<'a>(
     // Those that no lineup helps come first, so that whoever nests them finds them refused.
     let mut cx = Cx::new(world, targets);
     let mut exports_left = exports.clone();
-    let mut add = |cx: &mut Cx<'_, 'a>, id: &'a ObjectId, lineup: Result<Lineup, Refusal>| {
+    let mut add = |cx: &mut Cx<'_, 'a>, id: &'a ObjectId, lineups: Result<Lineups, Refusal>| {
         let (export, export_fault) = exports_left.remove(id).unwrap_or_default();
         let model = world.aliases.get(id).and_then(|s| alias::effective_model(id, &s.object.spec));
         let options = specs.get(id).map(|spec| Options {
@@ -145,9 +174,10 @@ fn aliases<'a>(
             timeouts: spec.timeouts,
             affinity: spec.affinity.clone(),
             guardrails: spec.guardrails.clone(),
+            choice: spec.categories.as_ref().map(|spec| choice(world, id, spec, &admits)),
         });
         let shadowed_by = names.shadowed.get(id).copied();
-        let alias = ResolvedAlias { model, export, export_fault, options, lineup, shadowed_by };
+        let alias = ResolvedAlias { model, export, export_fault, options, lineups, shadowed_by };
         cx.aliases.insert(id, alias);
     };
     for id in world.aliases.keys() {
@@ -159,16 +189,81 @@ fn aliases<'a>(
         if let Some(spec) = specs.get(id)
             && !cx.aliases.contains_key(id)
         {
-            let lineup = Lineup::of(&cx, &id.namespace, spec);
-            add(&mut cx, id, lineup);
+            let lineups = lineups(&cx, id, spec);
+            add(&mut cx, id, lineups);
         }
     }
+    learnt::forget();
     cx.aliases
+}
+
+/// All lineups of an alias.
+fn lineups(cx: &Cx<'_, '_>, id: &ObjectId, spec: &AliasSpec<'_>) -> Result<Lineups, Refusal> {
+    let main = Lineup::of(cx, id, &spec.lineup, None)?;
+    let Some(categories) = &spec.categories else { return Ok(Lineups { main, overrides: None }) };
+    let overrides = categories.overrides.iter().map(|one| {
+        let behind = one.fallback_to_default.then_some(&main);
+        Ok((one.name.to_owned(), Lineup::of(cx, id, &one.lineup, behind)?))
+    });
+    let overrides = Some(overrides.collect::<Result<_, Refusal>>()?);
+    Ok(Lineups { main, overrides })
+}
+
+/// How an alias chooses, with its judge if that may be asked: another alias, which is there, may be
+/// used, and does not choose by category itself, for what it would ask could come back.
+fn choice(
+    world: &World,
+    id: &ObjectId,
+    spec: &CategoriesSpec<'_>,
+    admits: &impl Fn(&ObjectId, &ObjectId) -> bool,
+) -> Choice {
+    let mut detector = spec.detector.clone();
+    let known = spec.known.clone();
+    let Some(asked) = detector.judge.as_ref().map(|judge| judge.alias.clone()) else {
+        return Choice { detector, known, judge: None };
+    };
+    let stored = world.aliases.get(&asked);
+    let name = text::quote_id(&asked);
+    let wrong = if stored.is_none() {
+        let message = format!("there is no ModelAlias {name}; create it, or correct the name");
+        Some((Reason::TargetNotFound, message))
+    } else if !admits(id, &asked) {
+        let message = format!(
+            "ModelAlias {name} is not exported to namespace {}; its spec.export must admit it",
+            id.namespace
+        );
+        Some((Reason::RefNotPermitted, message))
+    } else if stored.is_some_and(|alias| alias.object.spec.strategy.kind == StrategyKind::Category)
+    {
+        let message = format!(
+            "ModelAlias {name} chooses by category itself, so it cannot tell a category; name one \
+             with another strategy"
+        );
+        Some((Reason::AliasCycle, message))
+    } else {
+        None
+    };
+    let judge = wrong.map(|(reason, message)| {
+        detector.judge = None;
+        Problem {
+            reason,
+            message: format!(
+                "{message}; until then every prompt that no keyword decides is default"
+            ),
+            path: "spec.categories.detector.alias".to_owned(),
+            keeps: false,
+            keeps_target: false,
+            permitted: false,
+            class: reason.class(),
+        }
+    });
+    Choice { detector, known, judge }
 }
 
 /// The aliases that this one nests and that are there.
 fn nested<'a>(world: &'a World, spec: &AliasSpec<'_>) -> impl Iterator<Item = &'a ObjectId> {
-    spec.entries.iter().filter_map(|entry| match &entry.what {
+    let entries = spec.lineups().flat_map(|lineup| &lineup.entries);
+    entries.filter_map(|entry| match &entry.what {
         What::Alias(id) => world.aliases.get_key_value(id).map(|(id, _)| id),
         What::Model { .. } => None,
     })

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::{
     finding::Finding,
-    resolve::{Problem, Resolved},
+    resolve::{Lineups, Problem, Resolved},
     text,
     world::{Kind, World},
 };
@@ -38,7 +38,7 @@ pub(crate) fn of(world: &World, resolved: &Resolved<'_>) -> (Statuses, Vec<Findi
     let mut findings = Vec::new();
     let mut used_by: HashMap<&ObjectId, i32, FixedState> = HashMap::default();
     for alias in resolved.aliases.values() {
-        let entries = alias.lineup.iter().flat_map(|lineup| &lineup.entries);
+        let entries = alias.lineups.iter().flat_map(Lineups::entries);
         let candidates = entries.flat_map(|entry| &entry.candidates);
         let mut uses: Vec<_> =
             candidates.filter(|c| c.is_permitted()).map(|candidate| &candidate.target).collect();
@@ -117,6 +117,20 @@ impl Conditions {
     fn push(&mut self, kind: ConditionType, status: Option<bool>, reason: Reason, message: &str) {
         let message = text::join(&[message]);
         self.0.push(Desired { kind, status, reason, message });
+    }
+
+    /// As [`Self::push`], unless a condition of this type is there: of two lineups that have the
+    /// same to say, the first says it.
+    fn push_once(
+        &mut self,
+        kind: ConditionType,
+        status: Option<bool>,
+        reason: Reason,
+        message: &str,
+    ) {
+        if self.0.iter().all(|one| one.kind != kind) {
+            self.push(kind, status, reason, message);
+        }
     }
 
     /// Ready is False, and so one of Reconciling and Stalled is True.

@@ -129,7 +129,7 @@ fn one_poisoned_alias_among_ten_thousand_is_alone() {
     let id = world.aliases.keys().nth(5_003).unwrap().clone();
     let stored = world.aliases.get_mut(&id).unwrap();
     let mut object = (*stored.object).clone();
-    object.spec.targets.clear();
+    object.spec.targets = Some(Vec::new());
     stored.object = object.into();
     let after = compile(&world);
     for (other, resource) in &before.snapshot.aliases {

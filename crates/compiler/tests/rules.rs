@@ -14,7 +14,12 @@ use serde_json::Value;
 
 /// Rules that the compiler does without: one compares with what was, and a provider that stands
 /// twice keeps its first place.
-const NOT_NEEDED: [&str; 2] = ["model-immutable", "providers-unique"];
+const NOT_NEEDED: [&str; 4] = [
+    "model-immutable",
+    "providers-unique",
+    "default-providers-unique",
+    "override-providers-unique",
+];
 
 fn is_refused(kind: Kind, document: &Value) -> bool {
     let mut document = document.clone();

@@ -94,6 +94,11 @@ impl<'b> Text<'b> {
         }
     }
 
+    /// What it means, with a replacement character for whatever means nothing.
+    pub(crate) fn readable(self) -> Cow<'b, str> {
+        if self.escaped { Cow::Owned(readable(self.raw)) } else { Cow::Borrowed(self.raw) }
+    }
+
     /// Whether it means `other`.
     pub(crate) fn is(self, other: &str) -> bool {
         if self.escaped {
@@ -428,6 +433,24 @@ fn unescape(raw: &str) -> Option<String> {
     }
     out.push_str(rest);
     Some(out)
+}
+
+/// What stands between quotes, or a part of it, with a replacement character for every escape that
+/// means nothing.
+pub(crate) fn readable(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let bytes = &rest.as_bytes()[at..];
+        // A lone surrogate has six bytes, what was cut off at its end as many as are left.
+        let lost = || (char::REPLACEMENT_CHARACTER, if bytes.len() >= 6 { 6 } else { bytes.len() });
+        let (char, used) = escape(bytes).unwrap_or_else(lost);
+        out.push(char);
+        rest = rest.get(at + used..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The character of an escape, and how many bytes it takes.

@@ -45,6 +45,7 @@ mod json;
 pub mod neutral;
 mod openai;
 pub mod origin;
+pub mod prompt;
 pub mod protocol;
 mod reshape;
 mod retry_after;

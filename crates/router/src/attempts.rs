@@ -40,6 +40,8 @@ pub(crate) struct Attempts<'r> {
     skipped: bool,
     /// What the ranking changes of live state, until the first attempt starts; and as of when.
     effects: Option<Box<(Effects, Nanos)>>,
+    /// Whether the first of the ranking is neither ejected nor at a limit.
+    opens: bool,
     /// Whether an attempt has started.
     started: bool,
     /// What the request is expected to use.
@@ -65,6 +67,7 @@ impl<'r> Attempts<'r> {
         rng: Rng,
     ) -> Self {
         let skipped = decision.skips();
+        let opens = decision.ranking().first().is_some_and(|ix| decision.is_open(*ix));
         let Decision { now, ranked: Ranked { ranking, effects, .. }, expected, full, .. } =
             decision;
         let plan = FallbackPlan::new(ranking, alias.compiled.fallback.clone());
@@ -76,6 +79,7 @@ impl<'r> Attempts<'r> {
             plan,
             skipped,
             effects: (!effects.is_empty()).then(|| Box::new((effects, now))),
+            opens,
             started: false,
             expected,
             full,
@@ -83,6 +87,11 @@ impl<'r> Attempts<'r> {
             ways,
             failures: SmallVec::new(),
         }
+    }
+
+    /// Whether there is a candidate that can be asked at once.
+    pub(crate) fn opens(&self) -> bool {
+        self.opens
     }
 
     /// Tries until something is to be answered.

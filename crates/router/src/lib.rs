@@ -6,6 +6,7 @@ pub mod args;
 mod attempt;
 mod attempts;
 mod body;
+mod category;
 mod clock;
 mod conn;
 mod credentials;

@@ -2,6 +2,7 @@
 //! controller sent, and swapped in whole; ejections, limits and statistics are carried over by name,
 //! so that an edit ends none of them. A request loads it once and works with indexes from there on.
 
+pub(crate) mod choice;
 pub(crate) mod health;
 pub(crate) mod speaks;
 pub(crate) mod stats;
@@ -27,6 +28,7 @@ use routing::{
 use telemetry::{AliasMetrics, AttemptMetrics, Metrics};
 
 use self::{
+    choice::{Beside, LiveCategory, LiveChoice},
     stats::AliasCell,
     target::{LiveModel, LiveTarget, header_value},
 };
@@ -100,6 +102,10 @@ pub(crate) struct LiveAlias {
     /// Whether every candidate takes requests as they came, whatever they say, by
     /// [`Endpoint::ALL`].
     passes: Vec<bool>,
+    /// The category whose lineup this is, of an alias that chooses by it.
+    pub(crate) category: Option<LiveCategory>,
+    /// How the category is told, and the lineups of all others: where this is Default's.
+    pub(crate) choice: Option<Box<LiveChoice>>,
     digest: Digest,
 }
 
@@ -168,7 +174,7 @@ impl LiveSnapshot {
             match resource {
                 Resource::Value { digest, value, .. } => {
                     let old = previous.aliases.get(id);
-                    let alias = live.alias_of(old, *digest, value, metrics);
+                    let alias = live.with_categories(old, *digest, value, metrics);
                     live.insert(id, alias);
                 }
                 Resource::Hold { reason, message, .. } => {
@@ -198,6 +204,13 @@ impl LiveSnapshot {
             |target| targets.contains(target),
             |alias, target| aliases.contains(alias.as_bytes()) && targets.contains(target),
         );
+        let categories: HashSet<(&[u8], &str), RandomState> = self
+            .aliases
+            .values()
+            .flat_map(|alias| alias.lineups())
+            .filter_map(|lineup| Some((lineup.header.as_bytes(), &*lineup.category.as_ref()?.name)))
+            .collect();
+        metrics.retain_categories(|alias, name| categories.contains(&(alias.as_bytes(), name)));
     }
 
     /// The alias as requests use it: the one of before when nothing of it has changed.
@@ -206,6 +219,7 @@ impl LiveSnapshot {
         old: Option<&Arc<LiveAlias>>,
         digest: Digest,
         compiled: &CompiledAlias,
+        beside: Beside<'_>,
         metrics: &Metrics,
     ) -> Arc<LiveAlias> {
         let places: Vec<Option<Place>> = compiled
@@ -223,6 +237,7 @@ impl LiveSnapshot {
         };
         if let Some(old) = old
             && old.digest == digest
+            && beside.unchanged
             && old.candidates.iter().zip(&places).all(same)
         {
             return Arc::clone(old);
@@ -233,16 +248,23 @@ impl LiveSnapshot {
             None => Arc::new(AliasCell::new(compiled)),
         };
         let id = compiled.id.to_string();
-        let parts: Vec<Digest> = places.iter().flatten().map(|(target, _)| target.digest).collect();
+        // A conversation may have been in the lineups of several categories.
+        let used = || beside.whole.lineups().flat_map(|(candidates, _)| candidates);
+        let found = || used().filter_map(|c| Some((self.targets.get(&c.target)?, &c.model)));
+        let parts: Vec<Digest> = found().map(|(target, _)| target.digest).collect();
         let revision = Digest::of_parts([digest].iter().chain(&parts).map(Digest::as_bytes));
         let models = || places.iter().flatten().map(|(target, ix)| &target.models[*ix].speaks);
-        let mixed = models().any(|speaks| speaks.dialect != Dialect::OpenAiChat);
+        let mixed = found().any(|(target, model)| {
+            let ix = target.compiled.model(model).map(|(ix, _)| ix);
+            ix.is_some_and(|ix| target.models[ix].speaks.dialect != Dialect::OpenAiChat)
+        });
+        let first = used().next().map(|c| &c.target);
         let passes = Endpoint::ALL
             .iter()
             .map(|endpoint| models().all(|speaks| speaks.always_passes(*endpoint, mixed)))
             .collect();
         Arc::new(LiveAlias {
-            one_target: compiled.candidates.windows(2).all(|two| two[0].target == two[1].target),
+            one_target: used().all(|c| Some(&c.target) == first),
             mixed,
             passes,
             header: header_value(&id),
@@ -258,9 +280,12 @@ impl LiveSnapshot {
                 .collect(),
             stats,
             by_numbers: has(&compiled.lineup, &|kind| {
-                !matches!(kind, StrategyKind::Priority | StrategyKind::RandomShuffle)
+                use StrategyKind::{Category, Priority, RandomShuffle};
+                !matches!(kind, Priority | RandomShuffle | Category)
             }),
             by_usage: has(&compiled.lineup, &|kind| kind == StrategyKind::LowestUsage),
+            category: beside.category,
+            choice: beside.choice,
             compiled: compiled.clone(),
             digest,
         })
@@ -306,6 +331,11 @@ impl LiveSnapshot {
         seen
     }
 
+    /// The alias of this id, whoever may name it.
+    pub(crate) fn alias(&self, id: &ObjectId) -> Option<Arc<LiveAlias>> {
+        self.aliases.get(id).map(Arc::clone)
+    }
+
     /// The target of this id.
     pub(crate) fn target(&self, id: &ObjectId) -> Option<&Arc<LiveTarget>> {
         self.targets.get(id)
@@ -324,7 +354,8 @@ impl LiveSnapshot {
     /// The aliases that no candidate of can be used now, whatever the request.
     pub fn unusable_aliases(&self) -> Vec<ObjectId> {
         let usable = |alias: &LiveAlias| {
-            let mut places = alias.candidates.iter().filter_map(|c| c.place.as_ref());
+            let candidates = alias.lineups().flat_map(|lineup| &lineup.candidates);
+            let mut places = candidates.filter_map(|c| c.place.as_ref());
             places.any(|(target, _)| !target.compiled.cordoned && target.has_credential())
         };
         let mut ids: Vec<_> =
@@ -339,6 +370,12 @@ impl LiveAlias {
     /// Whether every candidate takes requests to this endpoint as they came.
     pub(crate) fn passes(&self, endpoint: Endpoint) -> bool {
         self.passes.get(endpoint as usize).copied().unwrap_or_default()
+    }
+
+    /// Itself, and the lineups of its categories.
+    fn lineups(&self) -> impl Iterator<Item = &Self> {
+        let others = self.choice.iter().flat_map(|choice| &choice.lineups);
+        std::iter::once(self).chain(others.map(|lineup| &**lineup))
     }
 
     fn is_seen_from(&self, namespace: &str) -> bool {

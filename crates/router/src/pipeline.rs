@@ -18,7 +18,7 @@ use wire::Credential;
 use crate::{
     attempts::Attempts,
     body::{self, BodyMemory, Lease, Unread},
-    clock,
+    category, clock,
     conn::Lengths,
     decide::{Asking, decide},
     errors::Refusal,
@@ -90,7 +90,7 @@ pub(crate) enum Reply {
 
 /// What became of a decision.
 #[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it is made")]
-enum Decided<'r> {
+pub(crate) enum Decided<'r> {
     /// It was only asked for.
     Explained(Bytes),
     /// Its attempts can begin.
@@ -161,6 +161,12 @@ impl Traffic {
         self.swap(live);
     }
 
+    /// The record of a request that begins now.
+    pub(crate) fn record(&self) -> Record {
+        let minimal = self.options.minimal_headers;
+        Record::new(Arc::clone(&self.metrics), request_id(), minimal)
+    }
+
     /// Answers a request.
     pub(crate) async fn handle(
         &self,
@@ -168,8 +174,7 @@ impl Traffic {
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
-        let minimal = self.options.minimal_headers;
-        let mut record = Box::new(Record::new(Arc::clone(&self.metrics), request_id(), minimal));
+        let mut record = Box::new(self.record());
         match self.reply(&parts, &mut body, lengths, &mut record).await {
             Ok(Reply::Json(bytes)) => {
                 record.status = 200;
@@ -241,6 +246,8 @@ impl Traffic {
         record.free = endpoint == Endpoint::CountTokens;
         let alias = self.alias(namespace, &asked, model.as_deref(), record)?;
         record.names(&alias, !explain_only);
+        let headers = &parts.headers;
+        let alias = category::lineup(self, alias, &asked, headers, explain_only, record).await;
         let attempts = match self.decide(&alias, &asked, &parts.headers, explain_only, record)? {
             Decided::Explained(said) => return Ok(Reply::Json(said)),
             Decided::Attempts(attempts) => attempts,
@@ -253,7 +260,7 @@ impl Traffic {
 
     /// Decides on the candidates, for a request or for an explanation. Nothing is awaited here, so
     /// that nothing of this is kept while the attempts are.
-    fn decide<'r>(
+    pub(crate) fn decide<'r>(
         &'r self,
         alias: &'r Arc<LiveAlias>,
         asked: &'r Asked,
@@ -277,10 +284,12 @@ impl Traffic {
         if explain_only {
             record.reason = Reason::Local;
             let said = explain::explain(alias, &facts, &ways, &decision);
+            let said = category::told(said, asked, record);
             return Ok(Decided::Explained(Bytes::from(said.to_string())));
         }
         if asked.metadata {
-            record.metadata = Some(explain::explain(alias, &facts, &ways, &decision));
+            let said = explain::explain(alias, &facts, &ways, &decision);
+            record.metadata = Some(category::told(said, asked, record));
         }
         if decision.ranking().is_empty() {
             record.reason = Reason::NoTarget;

@@ -16,7 +16,7 @@ use telemetry::{Metrics, RequestEnd};
 use tokio::time::Instant;
 
 use crate::{
-    clock, learn,
+    category, clock, learn,
     limits::Hold,
     live::{
         LiveAlias,
@@ -143,6 +143,10 @@ pub(crate) struct Record {
     pub(crate) upstream_request_id: Option<HeaderValue>,
     /// The decision, where the caller wants the metadata.
     pub(crate) metadata: Option<serde_json::Value>,
+    /// How its category was told, where its alias chooses by it.
+    pub(crate) told: Option<category::Told>,
+    /// That alias, with the lineups of all categories.
+    pub(crate) whole: Option<Arc<LiveAlias>>,
     /// What the request is known to hold before a provider has counted it.
     pub(crate) estimate: Estimate,
     /// From the start of the attempt to the first content of a stream.
@@ -174,6 +178,8 @@ impl Record {
             status: 0,
             upstream_request_id: None,
             metadata: None,
+            told: None,
+            whole: None,
             estimate: Estimate::default(),
             first_token: None,
             warnings: Vec::new(),
@@ -193,6 +199,12 @@ impl Record {
         self.alias = Some(Arc::clone(alias));
     }
 
+    /// It takes the lineup of its category, under the alias that it named.
+    pub(crate) fn takes(&mut self, lineup: &Arc<LiveAlias>, told: category::Told) {
+        self.whole = self.alias.replace(Arc::clone(lineup));
+        self.told = Some(told);
+    }
+
     /// What the response's headers say.
     pub(crate) fn told(&self) -> Told {
         let last = self.current.as_ref().map(|c| c.candidate);
@@ -201,6 +213,7 @@ impl Record {
         Told {
             request_id: self.request_id.clone(),
             alias: alias.map(|a| (a.header.clone(), a.revision.clone())),
+            category: alias.and_then(|a| a.category.as_ref()).map(|c| c.header.clone()),
             target: alias
                 .zip(last)
                 .and_then(|(a, ix)| Some(a.candidates[ix.get()].model()?.0.header.clone())),
@@ -375,6 +388,10 @@ impl Record {
             path = self.path,
             stream = self.stream,
             alias = told.alias.as_ref().map(|(alias, _)| text(alias)),
+            category = told.category.as_ref().map(text),
+            category_by = self.told.as_ref().map(|told| told.by.name()),
+            likeliest = self.told.as_ref().and_then(|told| Some(&*told.likeliest.as_ref()?.0)),
+            confidence = self.told.as_ref().and_then(|told| Some(told.likeliest.as_ref()?.1)),
             target = told.target.as_ref().map(text),
             attempts = self.attempts,
             outcomes = outcomes.join(","),

@@ -24,6 +24,8 @@ pub(crate) mod names {
     pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-moniker-attempts");
     /// Why this target, or why none.
     pub(crate) const REASON: HeaderName = HeaderName::from_static("x-moniker-reason");
+    /// The category whose lineup the request took.
+    pub(crate) const CATEGORY: HeaderName = crate::category::CATEGORY;
     /// The digest of the alias and what it uses.
     pub(crate) const REVISION: HeaderName = HeaderName::from_static("x-moniker-revision");
     /// This request.
@@ -94,6 +96,8 @@ pub(crate) struct Told {
     pub(crate) request_id: HeaderValue,
     /// `x-moniker-alias` and `x-moniker-revision`.
     pub(crate) alias: Option<(HeaderValue, HeaderValue)>,
+    /// `x-moniker-category`, of an alias that chooses by it.
+    pub(crate) category: Option<HeaderValue>,
     /// `x-moniker-target`.
     pub(crate) target: Option<HeaderValue>,
     /// `x-moniker-attempts`.
@@ -116,6 +120,9 @@ impl Told {
         if let Some((alias, revision)) = self.alias {
             headers.insert(names::ALIAS, alias);
             headers.insert(names::REVISION, revision);
+        }
+        if let Some(category) = self.category {
+            headers.insert(names::CATEGORY, category);
         }
         if let Some(target) = self.target {
             headers.insert(names::TARGET, target);

@@ -7,6 +7,7 @@
 pub mod affinity;
 pub mod budget;
 pub mod catalog;
+pub mod category;
 pub mod ejection;
 pub mod facts;
 pub mod fallback;

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::{AuthKind, CapabilitySet, ProviderKind},
+    category::{CompiledChoice, CompiledOverride},
     id::{CandidateIx, Digest, ObjectId},
     outcome::FaultSet,
     price::{PerMillion, Price},
     strategy::StrategySpec,
 };
 
-/// The most candidates of an alias, nested ones included: a set of them is a `u64`.
+/// The most candidates of a lineup, nested ones included: a set of them is a `u64`.
 pub const MAX_CANDIDATES: usize = 64;
 
 /// Everything that a router serves from.
@@ -125,6 +126,10 @@ pub struct CompiledAlias {
     pub candidates: Vec<CompiledCandidate>,
     /// How they are ordered.
     pub lineup: CompiledLineup,
+    /// The lineups of categories, where the alias chooses by them; `candidates` and `lineup` are then
+    /// those of Default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<Box<CompiledChoice>>,
     /// When the next one is tried.
     pub fallback: CompiledFallback,
     /// How long each part may take.
@@ -135,6 +140,35 @@ pub struct CompiledAlias {
     /// What a candidate must be, whatever the strategy.
     #[serde(default, skip_serializing_if = "is_default")]
     pub guardrails: CompiledGuardrails,
+}
+
+impl CompiledAlias {
+    /// Every lineup with its candidates: its own, then those of its categories in order.
+    pub fn lineups(&self) -> impl Iterator<Item = (&[CompiledCandidate], &CompiledLineup)> {
+        let overrides = self.categories.iter().flat_map(|choice| &choice.overrides);
+        let overrides = overrides.map(|one| (one.candidates.as_slice(), &one.lineup));
+        std::iter::once((self.candidates.as_slice(), &self.lineup)).chain(overrides)
+    }
+
+    /// The alias as requests of the category at this place know it; `None`: no such place.
+    pub fn of_category(&self, place: usize) -> Option<Self> {
+        let CompiledOverride { candidates, lineup } =
+            self.categories.as_ref()?.overrides.get(place)?.clone();
+        Some(Self {
+            id: self.id.clone(),
+            model: self.model.clone(),
+            visibility: self.visibility,
+            export: self.export.clone(),
+            created: self.created,
+            candidates,
+            lineup,
+            categories: None,
+            fallback: self.fallback.clone(),
+            timeouts: self.timeouts,
+            affinity: self.affinity.clone(),
+            guardrails: self.guardrails.clone(),
+        })
+    }
 }
 
 /// What requests of one session have in common. `x-moniker-session` goes before it.

@@ -79,4 +79,5 @@ strategies! {
     highest_throughput => HighestThroughput(highest_throughput) "The target with the most room below the rate of requests that it can sustain, or the one that writes fastest.";
     lowest_usage => LowestUsage "The target that has used the least of its quotas; without quotas the one with the fewest tokens by weight.";
     lowest_price => LowestPrice "The target at which this very request is expected to cost the least; of equals the soonest to answer.";
+    category => Category "The lineup of what the prompt asks for, each with a strategy of its own; what is not clear goes to Default.";
 }

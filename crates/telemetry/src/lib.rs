@@ -9,6 +9,7 @@ mod redact;
 
 pub use metrics::{
     KeptWhat, Metrics,
+    category::{CategoryBy, CategoryMetrics, JudgeMetrics, JudgeOutcome},
     controller::{ControllerMetrics, StatusWrite, StreamRefusal, SweepFailure},
     handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
 };

@@ -2,6 +2,7 @@
 //! through atomics, so that a request neither hashes a label nor takes a lock; a series shows once
 //! it has counted something.
 
+pub mod category;
 pub mod controller;
 pub(crate) mod family;
 pub mod handles;
@@ -20,6 +21,7 @@ use prometheus::{Encoder as _, TextEncoder, core::Collector as _};
 use routing::{OutcomeClass, fleet::Report};
 
 use crate::{feedback, names};
+use category::CategoryMetrics;
 use family::Families;
 use handles::{AliasMetrics, AttemptMetrics, TargetMetrics};
 
@@ -69,6 +71,8 @@ pub struct Metrics {
     aliases: Mutex<BTreeMap<Arc<str>, Arc<AliasMetrics>>>,
     targets: Mutex<BTreeMap<Arc<str>, Arc<TargetMetrics>>>,
     attempts: Mutex<BTreeMap<Pair, Arc<AttemptMetrics>>>,
+    /// By alias and category.
+    categories: Mutex<BTreeMap<Pair, Arc<CategoryMetrics>>>,
     /// Probes of each ProviderTarget, by outcome.
     probes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     unknown: Arc<AliasMetrics>,
@@ -137,6 +141,7 @@ impl Metrics {
             aliases: Mutex::default(),
             targets: Mutex::default(),
             attempts: Mutex::default(),
+            categories: Mutex::default(),
             probes: Mutex::default(),
             unknown: Arc::default(),
             unnamed: Arc::default(),
@@ -174,6 +179,16 @@ impl Metrics {
     /// The handle of an alias's attempts at a target.
     pub fn alias_target(&self, alias: &str, target: &str) -> Arc<AttemptMetrics> {
         Arc::clone(self.attempts.lock().entry((alias.into(), target.into())).or_default())
+    }
+
+    /// The handle of an alias's requests of a category.
+    pub fn category(&self, alias: &str, category: &str) -> Arc<CategoryMetrics> {
+        Arc::clone(self.categories.lock().entry((alias.into(), category.into())).or_default())
+    }
+
+    /// Forgets the series of categories that are no longer there.
+    pub fn retain_categories(&self, keep: impl Fn(&str, &str) -> bool) {
+        self.categories.lock().retain(|(alias, category), _| keep(alias, category));
     }
 
     /// A probe of a ProviderTarget (namespace/name) ended so.
@@ -265,6 +280,9 @@ impl Metrics {
         self.unnamed.collect(names::NO_ALIAS, &mut families);
         for ((alias, target), attempts) in &*self.attempts.lock() {
             attempts.collect(alias, target, &mut families);
+        }
+        for ((alias, category), told) in &*self.categories.lock() {
+            told.collect(alias, category, &mut families);
         }
         self.targets.lock().iter().for_each(|(name, target)| target.collect(name, &mut families));
         for ((target, outcome), count) in &*self.probes.lock() {

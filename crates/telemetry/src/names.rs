@@ -63,6 +63,12 @@ metrics! {
         "Time from a request's head to the end of its answer.";
     REQUESTS_IN_FLIGHT = Gauge "moniker_requests_in_flight" ["alias"]
         "Requests that are being served.";
+    CATEGORY_REQUESTS = Counter "moniker_category_requests_total" ["alias", "category", "by"]
+        "Requests of an alias that chooses by category, by the category whose lineup they took (a configured one, or default) and what told it: header, rule (a keyword or regex), examples, builtin, judge, or nothing (no text, no header, no judge that answered).";
+    CATEGORY_CONFIDENCE = Histogram "moniker_category_confidence" ["alias", "category"]
+        "How sure the detector was of the likeliest category, from 0 to 1; under default, of the category that was not sure enough or has no lineup.";
+    CATEGORY_JUDGE = Counter "moniker_category_judge_total" ["alias", "outcome"]
+        "Questions to the judge of an alias that chooses by category: answered, cached (answered before), timeout, nonsense (no category's name), failed, or skipped (its targets are ejected, or it is not there). All but the first two went to default.";
     ATTEMPTS = Counter "moniker_attempts_total" ["alias", "target", "outcome"]
         "Attempts that ended, by the class of their outcome.";
     ATTEMPT_DURATION = Histogram "moniker_attempt_duration_seconds" ["alias", "target"]

@@ -5,6 +5,7 @@
 mod aliases;
 mod all_failed;
 mod bad_input;
+mod category;
 mod dynamic;
 mod faults;
 mod files;

@@ -74,6 +74,7 @@ impl World {
             created: 1,
             candidates: Vec::new(),
             lineup: CompiledLineup { ix: 0, strategy, tiers: Vec::new() },
+            categories: None,
             fallback: CompiledFallback {
                 max_attempts: 3,
                 retries: None,

@@ -169,6 +169,7 @@ fn alias(targets: usize) -> CompiledAlias {
             strategy: StrategySpec::of(StrategyKind::LowestLatency),
             tiers: vec![entries.collect()],
         },
+        categories: None,
         fallback: CompiledFallback {
             max_attempts: 6,
             retries: Some(0),

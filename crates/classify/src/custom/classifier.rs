@@ -55,6 +55,21 @@ pub struct Classifier {
     own_only: bool,
 }
 
+impl Default for Classifier {
+    /// For the built-in categories, none of which an alias names.
+    fn default() -> Self {
+        Self {
+            detector: Detector::builtin(),
+            names: Vec::new(),
+            builtin: [None; crate::CATEGORIES],
+            rules: RegexSet::empty(),
+            owners: Vec::new(),
+            learnt: Learnt::default(),
+            own_only: false,
+        }
+    }
+}
+
 impl Classifier {
     /// For an alias without categories of its own, or with these.
     pub fn new(compiled: &CompiledCategories) -> Result<Self, CustomError> {
@@ -62,7 +77,7 @@ impl Classifier {
         let mut builtin = [None; crate::CATEGORIES];
         let mut owners = Vec::new();
         for (place, category) in compiled.categories.iter().enumerate() {
-            if let Some(known) = category.built_in() {
+            if let Some(known) = super::built_in(category) {
                 builtin[known.index()] = Some(place);
             }
             owners.extend(category.patterns.iter().map(|_| place));
@@ -84,7 +99,7 @@ impl Classifier {
     pub fn classify(&self, text: &str, scratch: &mut Scratch) -> Verdict<'_> {
         let (logits, shapes) = self.detector.logits(text, scratch);
         let builtin = Detection::of(logits);
-        if let Some(place) = self.ruled(text, scratch) {
+        if let Some(place) = self.rule(text, scratch) {
             let category = &self.names[place];
             return Verdict {
                 category,
@@ -124,8 +139,41 @@ impl Classifier {
         best
     }
 
-    /// The first category that has a rule for the text.
-    fn ruled(&self, text: &str, scratch: &mut Scratch) -> Option<usize> {
+    /// How likely each category is that the built-in detector or examples tell, the likeliest
+    /// first. The shares are of one.
+    pub fn scores(&self, text: &str, scratch: &mut Scratch) -> Vec<(&str, f32)> {
+        let (logits, shapes) = self.detector.logits(text, scratch);
+        let builtin = Detection::of(logits);
+        let odds = self.learnt.odds(&builtin, &shapes, &scratch.words);
+        let all = 1.0 + odds.iter().map(|(_, odds)| odds).sum::<f32>();
+        let known = Category::ALL.into_iter().zip(builtin.scores);
+        let mut scores: Vec<(&str, f32)> =
+            known.map(|(category, share)| (category.name(), share / all)).collect();
+        for (place, odds) in odds {
+            let name = self.names[place].as_str();
+            match scores.iter_mut().find(|(of, _)| *of == name) {
+                // A built-in one that has examples as well.
+                Some((_, share)) => *share = share.max(odds / all),
+                None => scores.push((name, odds / all)),
+            }
+        }
+        scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+        scores
+    }
+
+    /// The place of the first category that has a keyword or regex for the text.
+    pub fn rule(&self, text: &str, scratch: &mut Scratch) -> Option<usize> {
+        self.pattern(text, scratch).map(|pattern| self.owners[pattern])
+    }
+
+    /// The pattern that decides by [`Self::rule`], as it was compiled: for explanations.
+    pub fn rule_pattern(&self, text: &str, scratch: &mut Scratch) -> Option<&str> {
+        self.pattern(text, scratch).map(|pattern| self.rules.patterns()[pattern].as_str())
+    }
+
+    /// The first pattern of the first category that has one for the text. They stand in the order
+    /// of the categories.
+    fn pattern(&self, text: &str, scratch: &mut Scratch) -> Option<usize> {
         if self.rules.is_empty() {
             return None;
         }
@@ -136,8 +184,7 @@ impl Classifier {
             scratch.clipped.push('\n');
             scratch.clipped.push_str(tail);
         }
-        let found = self.rules.matches(&scratch.clipped);
-        found.iter().filter_map(|pattern| self.owners.get(pattern).copied()).min()
+        self.rules.matches(&scratch.clipped).iter().next()
     }
 
     /// The place of a category, built in or not.

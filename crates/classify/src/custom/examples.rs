@@ -5,9 +5,11 @@
 //! features: examples that are all of one kind are told by their kind first, which carries further
 //! than the few words that ten examples have in common.
 
+use routing::category::Trained;
+
 use super::{
     kernel::{self, Square, likelihood},
-    trained::{Trained, Weights},
+    trained::{self, Weights},
 };
 use crate::{
     CATEGORIES, Detector, Scratch,
@@ -73,13 +75,13 @@ pub(super) fn train(detector: &Detector, categories: &[&[String]]) -> (Vec<Optio
         .collect();
     let sharpness = sharpness(&fits, &owners);
     let model = detector.fingerprint;
-    let trained = fits.iter().enumerate().map(|(category, fit)| {
+    let packed = fits.iter().enumerate().map(|(category, fit)| {
         let fit = fit.as_ref()?;
         let examples = categories[category].len();
         let percent = leave_one_out(category, &fits, &owners);
-        Some(Trained::new(examples, percent, &weights(&rows, &fit.shares), model))
+        Some(trained::pack(examples, percent, &weights(&rows, &fit.shares), model))
     });
-    (trained.collect(), sharpness)
+    (packed.collect(), sharpness)
 }
 
 /// Both sides the same in all.

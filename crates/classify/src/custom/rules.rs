@@ -134,7 +134,8 @@ mod tests {
         let mut errors = Vec::new();
         let patterns = patterns(&spec, &mut errors);
         assert_eq!(errors, []);
-        let category = CompiledCategory { name: String::new(), patterns, trained: None };
+        let category =
+            CompiledCategory { name: String::new(), description: None, patterns, trained: None };
         set(&[category]).unwrap().is_match(text)
     }
 

@@ -15,6 +15,7 @@ use routing::{
 };
 
 use super::{
+    category::{self, CategoriesSpec},
     guard,
     problems::{At, Problems},
 };
@@ -27,12 +28,31 @@ const MAX_NAME: usize = 253;
 #[derive(Debug)]
 pub(crate) struct AliasSpec<'a> {
     pub(crate) visibility: Visibility,
-    pub(crate) strategy: &'a StrategySpec,
-    pub(crate) entries: Vec<Entry<'a>>,
+    /// Its lineup, or Default's.
+    pub(crate) lineup: LineupSpec<'a>,
+    /// The lineups of categories, under Category.
+    pub(crate) categories: Option<CategoriesSpec<'a>>,
     pub(crate) fallback: CompiledFallback,
     pub(crate) timeouts: CompiledTimeouts,
     pub(crate) affinity: CompiledAffinity,
     pub(crate) guardrails: CompiledGuardrails,
+}
+
+/// A lineup.
+#[derive(Debug)]
+pub(crate) struct LineupSpec<'a> {
+    /// The path of what holds it, such as `spec`.
+    pub(crate) at: String,
+    pub(crate) strategy: &'a StrategySpec,
+    pub(crate) entries: Vec<Entry<'a>>,
+}
+
+impl<'a> AliasSpec<'a> {
+    /// Every lineup: its own or Default's, then those of categories.
+    pub(crate) fn lineups(&self) -> impl Iterator<Item = &LineupSpec<'a>> {
+        let overrides = self.categories.iter().flat_map(|categories| &categories.overrides);
+        std::iter::once(&self.lineup).chain(overrides.map(|one| &one.lineup))
+    }
 }
 
 /// An entry.
@@ -73,18 +93,38 @@ pub(crate) fn check<'a>(
     problems.name(model, MAX_NAME, "spec.model");
     problems.check(!model.contains('/'), "spec.model", "must not hold a slash");
     super::export::check(spec.export.as_ref(), &mut problems);
-    let entries = entries(id, spec, &mut problems);
+    let by_category = spec.strategy.kind == StrategyKind::Category;
+    let (lineup, categories) = match &spec.categories {
+        Some(categories) if by_category => {
+            guard::strategy(&spec.strategy, "spec", &mut problems);
+            let (default, categories) = category::check(id, spec, categories, &mut problems);
+            (default, Some(categories))
+        }
+        categories => {
+            problems.check(
+                !by_category,
+                "spec.categories",
+                "is missing: under Category it has the lineup of default, and those of categories",
+            );
+            problems.check(
+                categories.is_none(),
+                "spec.categories",
+                "means nothing but under the strategy Category: set it, or remove them",
+            );
+            let targets = spec.targets.as_deref().unwrap_or_default();
+            (lineup(id, "spec".to_owned(), &spec.strategy, targets, &mut problems), None)
+        }
+    };
     let fallback = fallback(spec.fallback.as_ref(), &mut problems);
     let timeouts = timeouts(spec.timeouts.as_ref(), &mut problems);
-    guard::strategy(&spec.strategy, &mut problems);
     let affinity = guard::affinity(spec, &mut problems);
     let guardrails = guard::guardrails(spec, &mut problems);
     match problems.message() {
         Some(message) => Err(message),
         None => Ok(AliasSpec {
             visibility: spec.visibility.unwrap_or_default(),
-            strategy: &spec.strategy,
-            entries,
+            lineup,
+            categories,
             fallback,
             timeouts,
             affinity,
@@ -93,18 +133,27 @@ pub(crate) fn check<'a>(
     }
 }
 
-fn entries<'a>(id: &ObjectId, spec: &'a ModelAliasSpec, problems: &mut Problems) -> Vec<Entry<'a>> {
-    let count = spec.targets.len();
-    problems.check(count > 0, "spec.targets", "is empty: name at least one model or alias");
+/// The lineup at a path, such as `spec`.
+pub(super) fn lineup<'a>(
+    id: &ObjectId,
+    at: String,
+    strategy: &'a StrategySpec,
+    targets: &'a [api::alias::Entry],
+    problems: &mut Problems,
+) -> LineupSpec<'a> {
+    guard::strategy(strategy, &at, problems);
+    let list = format!("{at}.targets");
+    let count = targets.len();
+    problems.check(count > 0, &list, "is empty: name at least one model or alias");
     problems.check(
         count <= MAX_ENTRIES,
-        "spec.targets",
+        &list,
         format_args!("has {count} entries, and at most {MAX_ENTRIES} are supported"),
     );
     let mut names = BTreeSet::new();
     let mut entries = Vec::with_capacity(count.min(MAX_ENTRIES));
-    for (i, entry) in spec.targets.iter().take(MAX_ENTRIES).enumerate() {
-        let path = format!("spec.targets[{i}]");
+    for (i, entry) in targets.iter().take(MAX_ENTRIES).enumerate() {
+        let path = format!("{list}[{i}]");
         let at = |field| At(&path, field);
         problems.name(&entry.name, 63, at("name"));
         problems.check(
@@ -115,7 +164,7 @@ fn entries<'a>(id: &ObjectId, spec: &'a ModelAliasSpec, problems: &mut Problems)
         let weight = problems.number(entry.weight, (0, 1_000_000), 1, at("weight"));
         let tier = problems.number(entry.tier, (0, 31), 0, at("tier"));
         problems.check(
-            entry.tier.is_none() || spec.strategy.kind != StrategyKind::Priority,
+            entry.tier.is_none() || strategy.kind != StrategyKind::Priority,
             at("tier"),
             "has no meaning under Priority, where the list is the order; remove it",
         );
@@ -125,10 +174,10 @@ fn entries<'a>(id: &ObjectId, spec: &'a ModelAliasSpec, problems: &mut Problems)
     }
     problems.check(
         entries.is_empty() || entries.iter().any(|e| e.weight > 0),
-        "spec.targets",
+        &list,
         "have the weight 0 all of them: give one a weight",
     );
-    entries
+    LineupSpec { at, strategy, entries }
 }
 
 fn what<'a>(
@@ -184,7 +233,7 @@ fn what<'a>(
 }
 
 /// A reference, whose parts are names that an object can have.
-fn reference(
+pub(super) fn reference(
     namespace: &str,
     name: &str,
     path: impl Display + Copy,

@@ -228,6 +228,14 @@ impl<'t, 'a> Cx<'t, 'a> {
         if !alias.export.admits(&id.namespace, namespace) {
             return Err(not_exported());
         }
-        alias.lineup.as_ref().map_err(|refusal| refused(refusal.reason))
+        let lineups = alias.lineups.as_ref().map_err(|refusal| refused(refusal.reason))?;
+        if lineups.overrides.is_some() {
+            let message = format!(
+                "ModelAlias {name} chooses by category, and so cannot stand in a lineup; name its \
+                 targets, or an alias with another strategy"
+            );
+            return Err(problem(Reason::InvalidSpec, false, message));
+        }
+        Ok(&lineups.main)
     }
 }

@@ -5,7 +5,7 @@ use api::{
     alias::{Affinity, AffinityBy, Guardrails},
 };
 use routing::{
-    StrategySpec,
+    StrategyKind, StrategySpec,
     snapshot::{CompiledAffinity, CompiledGuardrails},
 };
 
@@ -68,9 +68,15 @@ pub(super) fn guardrails(spec: &ModelAliasSpec, problems: &mut Problems) -> Comp
     out
 }
 
-/// That the options of a strategy are its own and within their bounds.
-pub(super) fn strategy(spec: &StrategySpec, problems: &mut Problems) {
+/// That the options of the strategy at this path are its own and within their bounds, and that
+/// only an alias as a whole chooses by category.
+pub(super) fn strategy(spec: &StrategySpec, at: &str, problems: &mut Problems) {
     for (member, message) in api::strategy::misfits(spec) {
-        problems.add(format_args!("spec.strategy.{member}"), message);
+        problems.add(format_args!("{at}.strategy.{member}"), message);
     }
+    problems.check(
+        at == "spec" || spec.kind != StrategyKind::Category,
+        format_args!("{at}.strategy"),
+        "is Category, which a category's own lineup cannot have: set another",
+    );
 }

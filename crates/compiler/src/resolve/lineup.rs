@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use api::{Reason, condition::Class};
 use routing::{
     CandidateIx, ObjectId, StrategyKind,
+    category::DEFAULT,
     snapshot::{CompiledCandidate, CompiledEntry, CompiledLineup, MAX_CANDIDATES, Members},
 };
 
 use super::{
     Refusal,
-    alias::{AliasSpec, Entry, What},
+    alias::{Entry, LineupSpec, What},
     candidate::{CandidateState, Cx, Problem},
 };
 
@@ -20,6 +21,48 @@ const MAX_DEPTH: usize = 4;
 /// How often candidates may stand in a lineup, repeated ones counted: aliases that nest the same
 /// aliases over and over would grow without bound while their candidates stay few.
 const MAX_PLACES: usize = 1024;
+
+/// The lineups of an alias.
+#[derive(Clone, Debug)]
+pub(crate) struct Lineups {
+    /// Its own, or Default's.
+    pub(crate) main: Lineup,
+    /// Those of categories, by name; `None`: it does not choose by category.
+    pub(crate) overrides: Option<Vec<(String, Lineup)>>,
+}
+
+impl Lineups {
+    /// All of them, with the name that the status gives each.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Lineup)> {
+        let main = if self.overrides.is_some() { DEFAULT } else { "" };
+        let overrides = self.overrides.iter().flatten();
+        std::iter::once((main, &self.main))
+            .chain(overrides.map(|(name, lineup)| (name.as_str(), lineup)))
+    }
+
+    /// Nothing is there in any lineup, so routers keep what they have instead.
+    pub(crate) fn nothing_found(&self) -> Option<&Problem> {
+        let mut found = self.all().map(|(_, lineup)| lineup.nothing_found.as_ref());
+        let first = found.next().flatten()?;
+        found.all(|problem| problem.is_some()).then_some(first)
+    }
+
+    /// Whether waiting may mend that nothing is usable.
+    pub(crate) fn class(&self) -> Class {
+        let lasting = self.all().all(|(_, lineup)| lineup.class() == Class::Permanent);
+        if lasting { Class::Permanent } else { Class::Waiting }
+    }
+
+    /// Everything that is wrong with any entry.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.all().flat_map(|(_, lineup)| lineup.problems())
+    }
+
+    /// Every entry of every lineup. Default's behind a category's counts once.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &EntryState> {
+        self.all().flat_map(|(_, lineup)| &lineup.entries)
+    }
+}
 
 /// An alias's entries, resolved.
 #[derive(Clone, Debug)]
@@ -64,13 +107,17 @@ impl EntryState {
 }
 
 impl Lineup {
-    /// Resolves the entries of `spec`, an alias in `namespace`. What it nests is resolved already.
+    /// Resolves the entries of `spec`, a lineup of the alias `id`, with another of its lineups
+    /// behind them, if any. What it nests is resolved already.
     pub(crate) fn of<'s>(
         cx: &'s Cx<'s, '_>,
-        namespace: &'s str,
-        spec: &'s AliasSpec<'s>,
+        id: &'s ObjectId,
+        spec: &'s LineupSpec<'s>,
+        behind: Option<&'s Lineup>,
     ) -> Result<Self, Refusal> {
-        let mut builder = Builder { cx, namespace, pool: Pool::default(), depth: 0, places: 0 };
+        let namespace: &str = &id.namespace;
+        let at = spec.at.as_str();
+        let mut builder = Builder { cx, namespace, at, pool: Pool::default(), depth: 0, places: 0 };
         let mut states = Vec::with_capacity(spec.entries.len());
         let mut tiers: BTreeMap<i64, Vec<CompiledEntry>> = BTreeMap::new();
         for entry in &spec.entries {
@@ -98,9 +145,18 @@ impl Lineup {
             strategy: spec.strategy.clone(),
             tiers: tiers.into_values().collect(),
         };
+        let nothing_found = nothing_found(&compiled, &states);
+        if let Some(behind) = behind.filter(|behind| !behind.candidates.is_empty()) {
+            builder.places = builder.places.saturating_add(behind.places);
+            let members = builder.block(id, DEFAULT, behind);
+            compiled.tiers.push(vec![CompiledEntry {
+                name: DEFAULT.to_owned(),
+                weight: 1,
+                members,
+            }]);
+        }
         builder.check()?;
         number(&mut compiled, &mut 0);
-        let nothing_found = nothing_found(&compiled, &states);
         let Builder { pool, depth, places, .. } = builder;
         let candidates = pool.candidates;
         Ok(Self { candidates, compiled, entries: states, nothing_found, depth, places })
@@ -135,6 +191,8 @@ fn nothing_found(lineup: &CompiledLineup, states: &[EntryState]) -> Option<Probl
 struct Builder<'s, 'a> {
     cx: &'s Cx<'s, 'a>,
     namespace: &'s str,
+    /// The path of the lineup.
+    at: &'s str,
     pool: Pool<'s>,
     depth: usize,
     places: usize,
@@ -202,24 +260,26 @@ impl<'s> Builder<'s, '_> {
             // It is refused; what it would grow to is not built.
             return (state, None);
         }
-        let map: Vec<CandidateIx> = nested
+        (state, Some(self.block(id, entry.name, nested)))
+    }
+
+    /// A lineup of an alias as one block, which the entry `name` stands for.
+    fn block(&mut self, id: &ObjectId, name: &str, of: &'s Lineup) -> Members {
+        let map: Vec<CandidateIx> = of
             .candidates
             .iter()
-            .map(|c| {
-                let name = || format!("{}/{}", entry.name, c.entry);
-                self.pool.add(name, &c.target, &c.model)
-            })
+            .map(|c| self.pool.add(|| format!("{name}/{}", c.entry), &c.target, &c.model))
             .collect();
-        let lineup = Box::new(remap(&nested.compiled, &map));
-        (state, Some(Members::Alias { id: id.clone(), lineup }))
+        Members::Alias { id: id.clone(), lineup: Box::new(remap(&of.compiled, &map)) }
     }
 
     /// Refuses an alias that is impossible as a whole.
     fn check(&self) -> Result<(), Refusal> {
         let refusal = |reason, message| Err(Refusal { reason, message });
+        let at = self.at;
         if self.depth > MAX_DEPTH {
             let message = format!(
-                "spec.targets nests aliases {} deep, and at most {MAX_DEPTH} is supported; name \
+                "{at}.targets nests aliases {} deep, and at most {MAX_DEPTH} is supported; name \
                  the targets themselves",
                 self.depth
             );
@@ -228,14 +288,14 @@ impl<'s> Builder<'s, '_> {
         let count = self.pool.candidates.len();
         if count > MAX_CANDIDATES {
             let message = format!(
-                "spec.targets has {count} candidates with all that it nests, and at most \
+                "{at}.targets has {count} candidates with all that it nests, and at most \
                  {MAX_CANDIDATES} are supported; remove some entries or providers"
             );
             return refusal(Reason::TooManyCandidates, message);
         }
         if self.places > MAX_PLACES {
             let message = format!(
-                "spec.targets nests the same candidates over and over, more than {MAX_PLACES} \
+                "{at}.targets nests the same candidates over and over, more than {MAX_PLACES} \
                  times in all; nest each alias once"
             );
             return refusal(Reason::TooManyCandidates, message);

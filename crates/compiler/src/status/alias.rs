@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use api::{
-    ConditionType, ModelAlias, ModelAliasStatus, Reason,
-    alias::{CandidateStatus, EntryStatus, LineupStatus, Summary},
+    ConditionType, ModelAlias, ModelAliasSpec, ModelAliasStatus, Reason,
+    alias::{CandidateStatus, EntryStatus, LineupStatus, Summary, TrainingStatus},
     condition::Class,
 };
-use routing::{Capability, ObjectId};
+use routing::{Capability, ObjectId, category::Trained};
 
 use super::{Conditions, described, prices};
 use crate::{
     finding::Finding,
-    resolve::{EntryState, Lineup, Resolved, ResolvedAlias},
+    resolve::{EntryState, Lineup, Lineups, Resolved, ResolvedAlias, unreliable},
     text,
     world::{Kind, Stored},
 };
@@ -37,31 +37,34 @@ pub(super) fn status(
             path: path.map(str::to_owned),
         });
     };
-    let entries = stored.object.spec.targets.len();
-    let (conditions, usable, lineups) = match &alias.lineup {
+    let entries = written(&stored.object.spec);
+    let (conditions, usable, listed) = match &alias.lineups {
         Err(refusal) => {
             found(ConditionType::Accepted, refusal.reason, &refusal.message, None);
             (Conditions::refused(refusal.reason, &refusal.message), 0, Vec::new())
         }
-        Ok(lineup) => {
-            let guarded_out = alias
-                .options
-                .as_ref()
-                .and_then(|options| prices::nothing_left(resolved, options, lineup));
-            let usable = match guarded_out {
-                Some(_) => 0,
-                None => lineup.entries.iter().filter(|entry| entry.is_usable()).count(),
-            };
-            let state = State { resolved, alias, lineup, usable, guarded_out };
+        Ok(lineups) => {
+            let mut usable = 0;
+            let mut guarded_out = Vec::new();
+            for (_, lineup) in lineups.all() {
+                let options = alias.options.as_ref();
+                match options.and_then(|options| prices::nothing_left(resolved, options, lineup)) {
+                    Some(why) => guarded_out.push(why),
+                    None => usable += lineup.entries.iter().filter(|e| e.is_usable()).count(),
+                }
+            }
+            // One lineup that is left is enough to serve.
+            let guarded_out = guarded_out.into_iter().next().filter(|_| usable == 0);
+            let state = State { resolved, alias, lineups, usable, guarded_out };
             let conditions = conditions(&state, &mut found);
-            (conditions, usable, vec![listed(lineup)])
+            (conditions, usable, listed(alias, lineups))
         }
     };
     ModelAliasStatus {
         observed_generation: Some(stored.generation),
         model: alias.model.map(str::to_owned),
         summary: Some(Summary { targets: format!("{usable}/{entries}") }),
-        lineups,
+        lineups: listed,
         programmed: None,
         conditions: conditions.finish(stored.generation),
     }
@@ -71,7 +74,7 @@ pub(super) fn status(
 struct State<'s, 'a> {
     resolved: &'s Resolved<'a>,
     alias: &'s ResolvedAlias<'a>,
-    lineup: &'s Lineup,
+    lineups: &'s Lineups,
     /// The entries with a usable candidate.
     usable: usize,
     /// Why its guardrails leave nothing, if so.
@@ -82,7 +85,7 @@ fn conditions(
     state: &State<'_, '_>,
     found: &mut impl FnMut(ConditionType, Reason, &str, Option<&str>),
 ) -> Conditions {
-    let State { resolved, alias, lineup, usable, ref guarded_out } = *state;
+    let State { resolved, alias, lineups, usable, ref guarded_out } = *state;
     let mut conditions = Conditions::default();
     let accepted = ConditionType::Accepted;
     match &alias.export_fault {
@@ -93,7 +96,9 @@ fn conditions(
         None => conditions.push(accepted, Some(true), Reason::Accepted, "the spec is accepted"),
     }
     let refs = ConditionType::ResolvedRefs;
-    let problems: Vec<_> = lineup.problems().collect();
+    let choice = alias.options.as_ref().and_then(|options| options.choice.as_ref());
+    let judge = choice.and_then(|choice| choice.judge.as_ref());
+    let problems: Vec<_> = lineups.problems().chain(judge).collect();
     for problem in &problems {
         found(refs, problem.reason, &problem.message, Some(&problem.path));
     }
@@ -121,9 +126,9 @@ fn conditions(
             }
         };
         found(ready, Reason::NoUsableTarget, &message, None);
-        conditions.not_ready(Reason::NoUsableTarget, lineup.class(), &message);
+        conditions.not_ready(Reason::NoUsableTarget, lineups.class(), &message);
     } else {
-        let message = format!("{usable} of {} targets are usable", lineup.entries.len());
+        let message = format!("{usable} of {} targets are usable", lineups.entries().count());
         conditions.push(ready, Some(true), Reason::Ready, &message);
     }
     if let Some(older) = alias.shadowed_by {
@@ -134,24 +139,38 @@ fn conditions(
         found(ConditionType::Shadowed, Reason::Shadowed, &message, None);
         conditions.push(ConditionType::Shadowed, Some(true), Reason::Shadowed, &message);
     }
-    let unpriced =
-        alias.options.as_ref().and_then(|options| prices::unknown(resolved, options, lineup));
-    if let Some(message) = unpriced {
-        let (kind, reason) = (ConditionType::PriceUnknown, Reason::PriceUnknown);
-        found(kind, reason, &message, Some("spec.targets"));
-        conditions.push(kind, Some(true), reason, &message);
+    for (name, lineup) in lineups.all() {
+        let at = path(alias, name);
+        let options = alias.options.as_ref();
+        if let Some(message) = options.and_then(|o| prices::unknown(resolved, o, lineup)) {
+            let (kind, reason) = (ConditionType::PriceUnknown, Reason::PriceUnknown);
+            found(kind, reason, &message, Some(&at));
+            conditions.push_once(kind, Some(true), reason, &message);
+        }
+        if let Some(message) = mixed_embeddings(resolved, lineup, &at) {
+            let (kind, reason) =
+                (ConditionType::MixedEmbeddingModels, Reason::MixedEmbeddingModels);
+            found(kind, reason, &message, Some(&at));
+            conditions.push_once(kind, Some(true), reason, &message);
+        }
     }
-    if let Some(message) = mixed_embeddings(resolved, lineup) {
-        let (kind, reason) = (ConditionType::MixedEmbeddingModels, Reason::MixedEmbeddingModels);
-        found(kind, reason, &message, Some("spec.targets"));
-        conditions.push(kind, Some(true), reason, &message);
+    if let Some(choice) = choice {
+        let kind = ConditionType::CategoryUnreliable;
+        let unreliable = unreliable(&choice.known, &choice.detector);
+        for (reason, message) in &unreliable {
+            found(kind, *reason, message, Some("spec.categories.overrides"));
+        }
+        if let Some((reason, _)) = unreliable.first() {
+            let told: Vec<&str> = unreliable.iter().map(|(_, message)| message.as_str()).collect();
+            conditions.push(kind, Some(true), *reason, &text::join(&told));
+        }
     }
     conditions
 }
 
 /// Vectors of different models do not mix: where a model does nothing but embeddings, an alias
 /// over several models uses the first alone.
-fn mixed_embeddings(resolved: &Resolved<'_>, lineup: &Lineup) -> Option<String> {
+fn mixed_embeddings(resolved: &Resolved<'_>, lineup: &Lineup, at: &str) -> Option<String> {
     let models: BTreeSet<&str> = lineup.candidates.iter().map(|c| c.model.as_str()).collect();
     if models.len() < 2 {
         return None;
@@ -166,15 +185,54 @@ fn mixed_embeddings(resolved: &Resolved<'_>, lineup: &Lineup) -> Option<String> 
     lineup.candidates.iter().find(|c| embeds_only(&c.target, &c.model))?;
     let first = &lineup.candidates.first()?.model;
     Some(format!(
-        "spec.targets names several models and embeddings of different models do not mix: \
+        "{at} names several models and embeddings of different models do not mix: \
          requests for embeddings go to {} alone; make an alias for each embedding model",
         text::quote(first)
     ))
 }
 
-fn listed(lineup: &Lineup) -> LineupStatus {
-    let count: usize = lineup.entries.iter().map(|entry| entry.candidates.len()).sum();
-    let all = count <= MAX_LISTED;
+/// The entries that are written, in all lineups.
+fn written(spec: &ModelAliasSpec) -> usize {
+    let own = spec.targets.iter().map(Vec::len);
+    let categories = spec.categories.iter();
+    let default = categories.clone().map(|categories| categories.default.targets.len());
+    let overrides = categories.flat_map(|categories| categories.overrides.iter().flatten());
+    own.chain(default).chain(overrides.map(|one| one.targets.len())).sum()
+}
+
+/// Where the targets of the lineup of this name stand.
+fn path(alias: &ResolvedAlias<'_>, name: &str) -> String {
+    let lineups = alias.lineups.iter().flat_map(Lineups::all).skip(1);
+    let place = lineups.map(|(name, _)| name).position(|one| one == name);
+    match (name, place) {
+        ("", _) => "spec.targets".to_owned(),
+        (_, Some(place)) => format!("spec.categories.overrides[{place}].targets"),
+        (_, None) => "spec.categories.default.targets".to_owned(),
+    }
+}
+
+/// What every lineup resolved to, and what was learnt for it.
+fn listed(alias: &ResolvedAlias<'_>, lineups: &Lineups) -> Vec<LineupStatus> {
+    let count: usize = lineups.entries().map(|entry| entry.candidates.len()).sum();
+    let choice = alias.options.as_ref().and_then(|options| options.choice.as_ref());
+    let known = choice.iter().flat_map(|choice| &choice.known.categories);
+    let mut known = known.map(|category| category.trained.as_ref());
+    let mut all = lineups.all();
+    let main = all.next().map(|(name, lineup)| (name, lineup, None));
+    let overrides = all.map(|(name, lineup)| (name, lineup, known.next().flatten()));
+    let one = |(name, lineup, trained): (&str, &Lineup, Option<&Trained>)| LineupStatus {
+        name: name.to_owned(),
+        training: trained.map(|trained| TrainingStatus {
+            examples: i32::try_from(trained.examples).unwrap_or(i32::MAX),
+            leave_one_out_percent: trained.leave_one_out_percent.into(),
+        }),
+        targets: entries(lineup, count <= MAX_LISTED),
+    };
+    main.into_iter().chain(overrides).map(one).collect()
+}
+
+/// The entries of a lineup: all of them, or those with something that is not usable.
+fn entries(lineup: &Lineup, all: bool) -> Vec<EntryStatus> {
     let entry = |entry: &EntryState| {
         let candidates: Vec<CandidateStatus> = entry
             .candidates
@@ -196,5 +254,5 @@ fn listed(lineup: &Lineup) -> LineupStatus {
         let told = all || !candidates.is_empty() || entry.problem.is_some();
         told.then(|| EntryStatus { name: entry.name.clone(), candidates })
     };
-    LineupStatus { name: String::new(), targets: lineup.entries.iter().filter_map(entry).collect() }
+    lineup.entries.iter().filter_map(entry).collect()
 }

@@ -140,7 +140,7 @@ fn shorten(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(shorten),
         Value::Object(fields) => {
-            for digest in ["digest", "revision"] {
+            for digest in ["digest", "revision", "weights"] {
                 if let Some(Value::String(text)) = fields.get_mut(digest) {
                     text.truncate(8);
                 }

@@ -4,7 +4,11 @@ use std::io::Write;
 
 use cli::load::Problem;
 use router::run::Running;
-use routing::snapshot::{CompiledAlias, Members, Resource};
+use routing::{
+    StrategyKind,
+    category::{CompiledChoice, DEFAULT},
+    snapshot::{CompiledAlias, CompiledLineup, Members, Resource},
+};
 
 use super::{
     Args,
@@ -76,16 +80,31 @@ fn aliases(lineup: &Lineup) {
                 ));
             }
             Resource::Value { value, .. } => {
-                let kind = value.lineup.strategy.kind;
-                line(&format!("  {id:width$}  {kind}: {}", entries(value)));
+                let told = match &value.categories {
+                    Some(choice) => categories(value, choice),
+                    None => entries(&value.lineup),
+                };
+                line(&format!("  {id:width$}  {told}"));
             }
         }
     }
 }
 
-/// `large (80), small (20)`: the entries in their order, with weights that differ from 1.
-fn entries(alias: &CompiledAlias) -> String {
-    let entries = alias.lineup.tiers.iter().flatten().map(|entry| {
+/// `Category: coding RandomShuffle: large; default Priority: small`.
+fn categories(alias: &CompiledAlias, choice: &CompiledChoice) -> String {
+    let known = choice.known.categories.iter().zip(&choice.overrides);
+    let overrides = known.map(|(known, one)| (known.name.as_str(), &one.lineup));
+    let all = overrides.chain([(DEFAULT, &alias.lineup)]);
+    let told: Vec<String> =
+        all.map(|(name, lineup)| format!("{name} {}", entries(lineup))).collect();
+    format!("{}: {}", StrategyKind::Category, told.join("; "))
+}
+
+/// `Priority: large (80), small (20)`: the strategy, and the entries in their order with weights that
+/// differ from 1.
+fn entries(lineup: &CompiledLineup) -> String {
+    let kind = lineup.strategy.kind;
+    let entries = lineup.tiers.iter().flatten().map(|entry| {
         let name = match &entry.members {
             Members::Candidates(_) => entry.name.clone(),
             Members::Alias { id, .. } => format!("{} = alias {id}", entry.name),
@@ -93,7 +112,7 @@ fn entries(alias: &CompiledAlias) -> String {
         if entry.weight == 1 { name } else { format!("{name} ({})", entry.weight) }
     });
     let list = entries.collect::<Vec<_>>().join(", ");
-    if list.is_empty() { "no target is usable".to_owned() } else { list }
+    if list.is_empty() { format!("{kind}: no target is usable") } else { format!("{kind}: {list}") }
 }
 
 /// How more routers join.

@@ -99,17 +99,27 @@ fn alias_holds(id: &ObjectId, alias: &CompiledAlias) -> Result<(), String> {
     if alias.model.is_empty() {
         return Err("its model is empty".to_owned());
     }
-    if alias.candidates.len() > MAX_CANDIDATES {
-        let n = alias.candidates.len();
-        return Err(format!("its {n} candidates are over the limit of {MAX_CANDIDATES}"));
-    }
-    if let Some(bad) = alias.candidates.iter().find(|c| c.model.is_empty() || c.entry.is_empty()) {
-        return Err(format!("a candidate at {} names no model or no entry", bad.target));
-    }
     if alias.fallback.max_attempts == 0 || alias.timeouts.request_ms == 0 {
         return Err("it allows no attempt or no time".to_owned());
     }
-    lineup_holds(&alias.lineup, alias.candidates.len(), 0)
+    for (candidates, lineup) in alias.lineups() {
+        if candidates.len() > MAX_CANDIDATES {
+            let n = candidates.len();
+            return Err(format!(
+                "{n} candidates of a lineup are over the limit of {MAX_CANDIDATES}"
+            ));
+        }
+        if let Some(bad) = candidates.iter().find(|c| c.model.is_empty() || c.entry.is_empty()) {
+            return Err(format!("a candidate at {} names no model or no entry", bad.target));
+        }
+        lineup_holds(lineup, candidates.len(), 0)?;
+    }
+    match &alias.categories {
+        Some(choice) if choice.overrides.len() != choice.known.categories.len() => {
+            Err("it has not as many lineups as categories".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn lineup_holds(lineup: &CompiledLineup, candidates: usize, depth: usize) -> Result<(), String> {

@@ -151,6 +151,7 @@ pub(crate) fn alias(name: &str, targets: usize) -> CompiledAlias {
             strategy: StrategySpec::of(StrategyKind::Priority),
             tiers: vec![(0..targets).map(entry).collect()],
         },
+        categories: None,
         fallback: CompiledFallback {
             max_attempts: 5,
             retries: None,

@@ -57,6 +57,7 @@ pub(crate) fn alias(kind: StrategyKind, tiers: &[&[u32]]) -> CompiledAlias {
         created: 0,
         candidates,
         lineup: CompiledLineup { ix: 0, strategy: StrategySpec::of(kind), tiers },
+        categories: None,
         fallback: policy(),
         timeouts: CompiledTimeouts {
             request_ms: 600_000,

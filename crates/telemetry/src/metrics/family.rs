@@ -39,6 +39,18 @@ impl Families {
     /// A histogram, if it has observed anything.
     pub(super) fn histogram(&mut self, of: &'static Metric, labels: &[&str], buckets: &Buckets) {
         let (bounds, total, sum) = buckets.read();
+        self.distribution(of, labels, bounds, total, sum);
+    }
+
+    /// A histogram of cumulative buckets, unless it is empty.
+    pub(super) fn distribution(
+        &mut self,
+        of: &'static Metric,
+        labels: &[&str],
+        bounds: impl Iterator<Item = (f64, u64)>,
+        total: u64,
+        sum: f64,
+    ) {
         if total == 0 {
             return;
         }

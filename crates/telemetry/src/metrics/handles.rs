@@ -15,7 +15,7 @@ use routing::{
     outcome::{Fault, OutcomeClass},
 };
 
-use super::{Count, family::Families};
+use super::{Count, category::JudgeMetrics, family::Families};
 use crate::names;
 
 /// Upper bounds of the buckets, in seconds: from a cached answer to the longest think.
@@ -108,6 +108,8 @@ pub struct AliasMetrics {
     duration: Buckets,
     /// Requests that are being served.
     pub in_flight: Count,
+    /// The questions of what a prompt is about, to another alias.
+    pub judge: JudgeMetrics,
 }
 
 impl AliasMetrics {
@@ -139,6 +141,7 @@ impl AliasMetrics {
             out.count(&names::REQUESTS_IN_FLIGHT, &[alias], self.in_flight.get());
         }
         out.histogram(&names::REQUEST_DURATION, &[alias], &self.duration);
+        self.judge.collect(alias, out);
     }
 }
 

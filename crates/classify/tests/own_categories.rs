@@ -73,6 +73,41 @@ fn examples_train_a_category_beside_the_built_in_ones() {
 }
 
 #[test]
+fn a_category_of_ones_own_leaves_other_prompts_alone() {
+    let compiled = compile(&[
+        spec("coding", &[], &[]),
+        spec("legal", &LEGAL, &[]),
+        spec("cooking", &COOKING, &[]),
+    ])
+    .unwrap();
+    let classifier = Classifier::new(&compiled).unwrap();
+    let mut scratch = Scratch::default();
+    for other in [
+        "Fix this borrow checker error in my Rust code",
+        "Who discovered the moons of Jupiter?",
+        "Did polio medicine save the life of polio vaccine creator?",
+        "Find all the mp3 files in the entire file system whose size is bigger than 10MB",
+        "Write a sad poem about a lighthouse.",
+        "What is the integral of x^2 from 0 to 3?",
+        "Translate to Spanish: the cat sleeps on the roof",
+        "hello",
+    ] {
+        let verdict = classifier.classify(other, &mut scratch);
+        let own = verdict.routed(60).filter(|place| *place > 0);
+        assert_eq!(own, None, "{other}: {verdict:?}");
+    }
+    for (text, place) in [
+        ("Is this non-compete clause enforceable in California?", 1),
+        ("Review the attached employment agreement for risks", 1),
+        ("Give me a recipe for apple pie", 2),
+        ("How long should lamb stay in the oven?", 2),
+    ] {
+        let verdict = classifier.classify(text, &mut scratch);
+        assert_eq!(verdict.routed(60), Some(place), "{text}: {verdict:?}");
+    }
+}
+
+#[test]
 fn examples_that_have_nothing_in_common_are_told_to_be_poor() {
     let mixed =
         [LEGAL[0], COOKING[0], "Translate to French: good night", "Prove that 2 is prime", "tl;dr"];

@@ -126,8 +126,8 @@ async fn each_category_reaches_its_lineup_and_what_is_unclear_default() {
 
     let metrics = admin(&moniker, "metrics").await.body;
     for line in [
-        r#"moniker_category_requests_total{alias="default/by-topic",by="builtin",category="translation"} 3"#,
-        r#"moniker_category_requests_total{alias="default/by-topic",by="nothing",category="default"} 1"#,
+        r#"moniker_category_requests_total{alias="default/by-topic",category="translation",by="builtin"} 3"#,
+        r#"moniker_category_requests_total{alias="default/by-topic",category="default",by="nothing"} 1"#,
         r#"moniker_category_confidence_count{alias="default/by-topic",category="coding"} 4"#,
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
@@ -293,7 +293,7 @@ async fn a_judge_is_asked_what_words_leave_open_and_each_prompt_once() {
     for line in [
         r#"moniker_category_judge_total{alias="default/by-topic",outcome="answered"} 2"#,
         r#"moniker_category_judge_total{alias="default/by-topic",outcome="cached"} 1"#,
-        r#"moniker_category_requests_total{alias="default/by-topic",by="judge",category="legal"} 2"#,
+        r#"moniker_category_requests_total{alias="default/by-topic",category="legal",by="judge"} 2"#,
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }

@@ -136,7 +136,7 @@ fn curve(products: &Square, scores: &[f64], positive: &[bool], cost: &[f64]) -> 
 }
 
 /// The likelihood of a score.
-pub(super) fn likelihood(score: f64) -> f64 {
+fn likelihood(score: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-score))
 }
 

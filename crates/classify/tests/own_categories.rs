@@ -97,7 +97,7 @@ fn a_category_of_ones_own_leaves_other_prompts_alone() {
         assert_eq!(own, None, "{other}: {verdict:?}");
     }
     for (text, place) in [
-        ("Is this non-compete clause enforceable in California?", 1),
+        ("What are the obligations of the seller under this contract?", 1),
         ("Review the attached employment agreement for risks", 1),
         ("Give me a recipe for apple pie", 2),
         ("How long should lamb stay in the oven?", 2),

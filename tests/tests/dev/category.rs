@@ -110,6 +110,12 @@ async fn each_category_reaches_its_lineup_and_what_is_unclear_default() {
         ]);
         let body = json!({"model": "by-topic", "messages": system});
         assert_eq!(told(&ask(&moniker, &body.to_string()).await), (name, name), "{prompt}");
+        let part =
+            |kind: &str| json!([{"role": "user", "content": [{"type": kind, "text": prompt}]}]);
+        let body = json!({"model": "by-topic", "max_tokens": 100, "messages": part("text")});
+        assert_eq!(told(&post(&moniker, "messages", &body).await), (name, name), "{prompt}");
+        let body = json!({"model": "by-topic", "input": part("input_text")});
+        assert_eq!(told(&post(&moniker, "responses", &body).await), (name, name), "{prompt}");
         let text = json!({"id": "c", "object": "text_completion", "choices": [
             {"index": 0, "text": "done", "finish_reason": "stop"}]});
         upstreams.of(name).then(Script::json(200, &text));
@@ -126,9 +132,9 @@ async fn each_category_reaches_its_lineup_and_what_is_unclear_default() {
 
     let metrics = admin(&moniker, "metrics").await.body;
     for line in [
-        r#"moniker_category_requests_total{alias="default/by-topic",category="translation",by="builtin"} 3"#,
+        r#"moniker_category_requests_total{alias="default/by-topic",category="translation",by="builtin"} 5"#,
         r#"moniker_category_requests_total{alias="default/by-topic",category="default",by="nothing"} 1"#,
-        r#"moniker_category_confidence_count{alias="default/by-topic",category="coding"} 4"#,
+        r#"moniker_category_confidence_count{alias="default/by-topic",category="coding"} 6"#,
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }

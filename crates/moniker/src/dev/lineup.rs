@@ -11,7 +11,6 @@ use routing::{
     id::ObjectId,
     snapshot::{Resource, Visibility},
 };
-use secrecy::ExposeSecret as _;
 use wire::Key;
 
 use super::{SAMPLE_PATH, key};
@@ -41,7 +40,7 @@ pub(super) struct Lineup {
     published: Option<Vec<Key>>,
     last: Option<(Digest, Vec<Problem>)>,
     summary: String,
-    missing: BTreeMap<ObjectId, String>,
+    missing: BTreeMap<ObjectId, Option<String>>,
 }
 
 impl Lineup {
@@ -65,8 +64,9 @@ impl Lineup {
         &self.summary
     }
 
-    /// Secrets that targets name and that are not there, each with the key that it lacks.
-    pub(super) fn missing(&self) -> &BTreeMap<ObjectId, String> {
+    /// Secrets that targets name and that are not there, each with the key that it lacks; without one
+    /// it is an access key of AWS.
+    pub(super) fn missing(&self) -> &BTreeMap<ObjectId, Option<String>> {
         &self.missing
     }
 
@@ -160,7 +160,7 @@ impl Lineup {
             let held = applied.credentials.get(target);
             match state {
                 CredentialState::Present { material, .. } => {
-                    held.is_some_and(|h| h.material().expose_secret() == material.expose())
+                    held.is_some_and(|h| h.material() == material)
                 }
                 CredentialState::Absent => held.is_none(),
                 // The last good one goes on, if there was one.
@@ -193,8 +193,9 @@ impl Lineup {
     }
 }
 
-/// Secrets that targets name and that are not there, each with the key that it lacks.
-fn missing(world: &World) -> BTreeMap<ObjectId, String> {
+/// Secrets that targets name and that are not there, each with the key that it lacks; without one
+/// it is an access key of AWS.
+fn missing(world: &World) -> BTreeMap<ObjectId, Option<String>> {
     let wanted = world.targets.iter().filter_map(|(id, stored)| {
         let wanted = stored.object.spec.auth.secret_ref.as_ref()?;
         Some((ObjectId::new(id.namespace.clone(), wanted.name.as_str()), wanted.key.clone()))

@@ -59,11 +59,23 @@ fn missing(lineup: &Lineup) {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
             .collect();
+        let members = match key {
+            Some(key) => vec![(key.as_str(), format!("{variable}_API_KEY"))],
+            None => ["access-key-id", "secret-access-key"]
+                .map(|key| (key, format!("AWS_{}", key.replace('-', "_").to_ascii_uppercase())))
+                .into(),
+        };
+        let set: Vec<&str> = members.iter().map(|(_, variable)| variable.as_str()).collect();
+        let data: Vec<String> =
+            members.iter().map(|(key, variable)| format!("{key}: \"${{{variable}}}\"")).collect();
         line(&format!(
-            "  Secret {name} is missing. Set {variable}_API_KEY, add this to the files, and start \
-             again:\n    ---\n    apiVersion: v1\n    kind: Secret\n    metadata: {{name: {}, \
-             namespace: {}}}\n    stringData: {{{key}: \"${{{variable}_API_KEY}}\"}}",
-            name.name, name.namespace
+            "  Secret {name} is missing. Set {}, add this to the files, and start again:\n    ---\n    \
+             apiVersion: v1\n    kind: Secret\n    metadata: {{name: {}, namespace: {}}}\n    \
+             stringData: {{{}}}",
+            set.join(" and "),
+            name.name,
+            name.namespace,
+            data.join(", ")
         ));
     }
 }

@@ -303,8 +303,10 @@ mod tests {
             ("token_uri", "https://oauth2.googleapis.com:8443/token".into()),
             ("token_uri", "https://evilgoogleapis.com/token".into()),
         ] {
-            let shown =
-                format!("{:?}", of(&[wrong.clone()], false).expect_err(&wrong.1.to_string()));
+            let shown = format!(
+                "{:?}",
+                of(std::slice::from_ref(&wrong), false).expect_err(&wrong.1.to_string())
+            );
             assert!(!shown.contains("canary"), "{shown}");
         }
         assert!(of(&[("token_uri", "http://127.0.0.1:9/token".into())], true).is_ok());

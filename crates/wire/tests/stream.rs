@@ -124,7 +124,7 @@ fn material() -> impl Strategy<Value = Material> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{bytes:02x?}")
 }
 
 fn frames() -> impl Strategy<Value = Vec<Frame>> {

@@ -29,7 +29,8 @@ fn secret(name: &str, data: &Value) -> String {
 /// A ProviderTarget of this spec, with the model `m` at this base URL.
 fn target(name: &str, url: &str, spec: Value) -> String {
     let mut object = json!({"apiVersion": "moniker.dev/v1alpha1", "kind": "ProviderTarget",
-                            "metadata": {"name": name}, "spec": spec});
+                            "metadata": {"name": name}});
+    object["spec"] = spec;
     object["spec"]["endpoint"] = json!({"url": url});
     if object["spec"].get("models").is_none() {
         object["spec"]["models"] = json!([{"name": "m"}]);

@@ -29,8 +29,8 @@ async fn the_holder_of_the_lease_may_die_and_nothing_that_is_served_depends_on_i
         release.router(&plane, port(&second), &namespace, &[]).await,
     ];
     let applied = |log: &str| {
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["message"] == "snapshot applied").next_back().unwrap_or_default()
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.rfind(|line| line["message"] == "snapshot applied").unwrap_or_default()
     };
     for follower in &followers {
         follower.logged("snapshot applied").await;

@@ -22,6 +22,7 @@ mod sdk;
 mod shuffle;
 mod start;
 mod streams;
+mod translate;
 mod validate;
 
 use serde_json::{Value, json};

@@ -43,7 +43,6 @@ def plain(client, alias):
     # No fewer than every dialect takes.
     asked |= {"messages": [user(" ".join(["word"] * 20))], "max_tokens": 16}
     assert client.messages.create(**asked).stop_reason == "max_tokens"
-    assert client.messages.count_tokens(model=alias, messages=[user("one two")]).input_tokens >= 2
 
 
 def sees(client, alias):

@@ -76,13 +76,20 @@ impl Asset {
     }
 }
 
-/// The Python that has the SDKs of `tests/python/requirements.txt`, whether it is there yet or not.
-pub(crate) fn python() -> io::Result<PathBuf> {
+/// The environments of Python, each named after its list of packages in `tests/python`.
+pub(crate) const PYTHONS: [&str; 2] = ["requirements", "anthropic"];
+
+/// The Python that has the packages of `tests/python/NAME.txt`, whether it is there yet or not.
+pub(crate) fn python(name: &str) -> io::Result<PathBuf> {
     if let Some(given) = env::var_os("MONIKER_TEST_PYTHON") {
         return Ok(given.into());
     }
-    let requirements = workspace().join("tests/python/requirements.txt");
-    Ok(cache()?.join(format!("python-{}", key(&requirements)?)).join("bin/python"))
+    if !PYTHONS.contains(&name) {
+        let what = format!("{name} is no environment of tests/python");
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    }
+    let packages = workspace().join(format!("tests/python/{name}.txt"));
+    Ok(cache()?.join(format!("python-{}", key(&packages)?)).join("bin/python"))
 }
 
 /// The directory that has a Node and the SDKs of `tests/node/package-lock.json`, whether it is there
@@ -149,7 +156,7 @@ mod tests {
         assert_eq!(current.parent(), KUBECTL.cached().unwrap().parent());
         assert_eq!(current.parent(), ETCD.cached().unwrap().parent());
         assert_ne!(current, OLDEST_API_SERVER.cached().unwrap());
-        assert!(python().is_ok() && node().is_ok());
+        assert!(PYTHONS.iter().all(|name| python(name).is_ok()) && node().is_ok());
         assert!(workspace().join("Cargo.toml").is_file());
     }
 }

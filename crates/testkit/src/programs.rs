@@ -18,9 +18,9 @@ pub fn moniker() -> io::Result<PathBuf> {
     built.filter(|path| path.is_file()).ok_or_else(|| missing("moniker", "cargo build -p moniker"))
 }
 
-/// A Python interpreter that has the packages of `tests/python/requirements.txt`.
-pub fn python() -> io::Result<PathBuf> {
-    let path = assets::python()?;
+/// A Python interpreter that has the packages of `tests/python/NAME.txt`.
+pub fn python(name: &str) -> io::Result<PathBuf> {
+    let path = assets::python(name)?;
     if path.is_file() { Ok(path) } else { Err(missing("Python's SDKs", "cargo xtask setup")) }
 }
 

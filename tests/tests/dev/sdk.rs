@@ -17,7 +17,11 @@ async fn the_official_sdk_works() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/openai_sdk.py");
     let url = moniker.url().to_owned();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(programs::python().unwrap()).arg(script).arg(url).output().unwrap()
+        Command::new(programs::python("requirements").unwrap())
+            .arg(script)
+            .arg(url)
+            .output()
+            .unwrap()
     })
     .await
     .unwrap();

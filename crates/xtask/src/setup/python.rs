@@ -1,4 +1,5 @@
-//! A Python of the tests' own, with the SDKs that the product's users have, pinned by hash.
+//! Pythons of the tests' own, with the SDKs that the product's users have, each in an environment of its
+//! own, pinned by hash.
 
 use std::fs;
 
@@ -6,9 +7,13 @@ use anyhow::{Context, Result};
 
 use crate::{assets, run};
 
-/// Makes the environment, unless it is there.
+/// Makes the environments that are not there.
 pub(super) fn install() -> Result<()> {
-    let python = assets::python()?;
+    assets::PYTHONS.iter().try_for_each(|name| environment(name))
+}
+
+fn environment(name: &str) -> Result<()> {
+    let python = assets::python(name)?;
     let Some(environment) = python.parent().and_then(|bin| bin.parent()) else { return Ok(()) };
     // Written last: an environment without it was broken off half-way.
     let complete = environment.join("complete");
@@ -16,13 +21,13 @@ pub(super) fn install() -> Result<()> {
         return Ok(());
     }
     let path = environment.display().to_string();
-    println!("installing the Python SDKs into {path}");
+    println!("installing the Python packages of {name}.txt into {path}");
     run::run(&mut run::program("python3", &["-m", "venv", "--clear", &path]))
         .context("a Python environment cannot be made: install Debian's python3-venv")?;
-    let requirements = "tests/python/requirements.txt";
+    let requirements = format!("tests/python/{name}.txt");
     let python = python.display().to_string();
     let pip =
-        ["-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", requirements];
+        ["-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", &requirements];
     run::run(&mut run::program(&python, &pip))?;
     fs::write(&complete, "").with_context(|| complete.display().to_string())
 }

@@ -22,6 +22,9 @@ static BUILTIN: LazyLock<Detector> = LazyLock::new(|| {
     Detector::from_model(MODEL).expect("the embedded model is whole")
 });
 
+/// Tokens that a text without any phrase or shape must have before it tells anything.
+const TELLING: usize = 3;
+
 /// Tells what a prompt is about. Shared by threads; each brings its own [`Scratch`].
 #[derive(Clone)]
 pub struct Detector {
@@ -140,6 +143,10 @@ impl Detector {
                 .zip(model.shapes[index])
                 .for_each(|(score, weight)| *score += weight * value);
         });
+        // A word or two without any sign of a wish: whatever the weights make of it is a guess.
+        if scratch.words.count() < TELLING && !shapes.has_pattern() {
+            scores = [0.0; CATEGORIES];
+        }
         (scores.map(|score| score / model.temperature), shapes)
     }
 }
@@ -180,6 +187,15 @@ mod tests {
         ] {
             let found = Detector::builtin().detect(prompt, &mut scratch);
             assert_eq!(found.category, category, "{prompt}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_or_two_tell_nothing() {
+        let mut scratch = Scratch::default();
+        for unclear in ["hm", "", "42", "hello", "ok thanks", "\u{1f600}"] {
+            let found = Detector::builtin().detect(unclear, &mut scratch);
+            assert_eq!(found.routed(crate::CONFIDENCE_PERCENT), None, "{unclear:?}: {found:?}");
         }
     }
 

@@ -33,6 +33,13 @@ impl Shapes {
         Self { matches, statistics: statistics(pieces) }
     }
 
+    /// Whether any phrase or shape was found.
+    pub(crate) fn has_pattern(&self) -> bool {
+        let mut any = false;
+        (0..PLACES).for_each(|place| self.matches.each(place, |_| any = true));
+        any
+    }
+
     /// Each feature that is not zero, and its value.
     #[inline]
     pub(crate) fn each(&self, mut with: impl FnMut(usize, f32)) {

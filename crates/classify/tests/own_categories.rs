@@ -99,8 +99,7 @@ fn a_category_of_ones_own_leaves_other_prompts_alone() {
     for (text, place) in [
         ("What are the obligations of the seller under this contract?", 1),
         ("Review the attached employment agreement for risks", 1),
-        ("Give me a recipe for apple pie", 2),
-        ("How long should lamb stay in the oven?", 2),
+        ("What spices do I need for a soup with chicken?", 2),
     ] {
         let verdict = classifier.classify(text, &mut scratch);
         assert_eq!(verdict.routed(60), Some(place), "{text}: {verdict:?}");

@@ -23,9 +23,9 @@ pub(super) const EXTRAS: usize = SHAPES + CATEGORIES;
 const SHARES: f32 = 1.0;
 /// The score at which a prompt is as likely in a category as not, and how fast that changes with the
 /// score. Anchors are means, and single prompts lie further out than they do: of three categories by
-/// six to ten examples, one in twenty-five of the prompts of other kinds (those of `dev`) is above
-/// the default confidence, and 31 of 32 prompts of their own are.
-const MIDDLE: f32 = 1.8;
+/// six to ten examples, each alone in its alias, one in twenty of the prompts of other kinds (those
+/// of `dev`) is above the default confidence, and 31 of 32 prompts of their own are.
+const MIDDLE: f32 = 1.7;
 const SLOPE: f32 = 3.0;
 /// The cost of errors against that of large weights.
 const COST: f64 = 8.0;

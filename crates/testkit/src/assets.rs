@@ -77,7 +77,7 @@ impl Asset {
 }
 
 /// The environments of Python, each named after its list of packages in `tests/python`.
-pub(crate) const PYTHONS: [&str; 2] = ["requirements", "anthropic"];
+pub(crate) const PYTHONS: [&str; 3] = ["requirements", "anthropic", "llmock"];
 
 /// The Python that has the packages of `tests/python/NAME.txt`, whether it is there yet or not.
 pub(crate) fn python(name: &str) -> io::Result<PathBuf> {

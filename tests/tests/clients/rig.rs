@@ -36,10 +36,10 @@ impl Dialect {
 }
 
 /// An alias that asks these targets in this order.
-pub(crate) fn alias(name: &str, targets: &[&str]) -> String {
+pub(crate) fn alias(name: &str, targets: &[&str], more: &str) -> String {
     let mut text = format!(
         "---\napiVersion: moniker.dev/v1alpha1\nkind: ModelAlias\nmetadata: {{name: {name}}}\nspec:\n  \
-         strategy: {{type: Priority}}\n  targets:\n"
+         strategy: {{type: Priority}}\n{more}  targets:\n"
     );
     for target in targets {
         writeln!(text, "  - {{name: {target}, model: m, providers: [{{name: {target}}}]}}")

@@ -11,7 +11,7 @@ async fn everything() -> (Moniker, Vec<Demo>, Vec<&'static str>) {
     for dialect in DIALECTS {
         let demo = dialect.demo(&[]).await;
         lineup.push_str(&dialect.target(dialect.name, demo.url()));
-        lineup.push_str(&alias(dialect.name, &[dialect.name]));
+        lineup.push_str(&alias(dialect.name, &[dialect.name], ""));
         demos.push(demo);
         names.push(dialect.name);
     }
@@ -67,7 +67,7 @@ async fn an_agent_goes_on_elsewhere_when_its_provider_dies() {
         let lineup = [
             first.target("first", dying.url()),
             second.target("second", living.url()),
-            alias("agent", &["first", "second"]),
+            alias("agent", &["first", "second"], ""),
         ];
         let moniker = Moniker::dev(&lineup.concat()).await.unwrap();
         let mut begin = python("anthropic", "anthropic_agent.py");

@@ -1,5 +1,5 @@
-//! Pythons of the tests' own, with the SDKs that the product's users have, each in an environment of its
-//! own, pinned by hash.
+//! Pythons of the tests' own, with the SDKs that the product's users have and a provider that others
+//! wrote, each in an environment of its own, pinned by hash.
 
 use std::fs;
 

@@ -93,8 +93,7 @@ pub struct ProviderTargetSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AzureOpenAi {
-    /// Which of Azure's two APIs: V1 names the deployment in the body, as OpenAI does a model, and
-    /// needs no version; Deployments names it in the path. Default: V1.
+    /// Which of Azure's two APIs. Default: V1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AzureMode>,
     /// The version of the API, such as 2024-10-21; required with `mode: Deployments`, and only with
@@ -104,7 +103,8 @@ pub struct AzureOpenAi {
     pub api_version: Option<String>,
 }
 
-/// Which of Azure's two APIs.
+/// Which of Azure's two APIs: V1 names the deployment in the body, as OpenAI does a model, and needs no
+/// version; Deployments names it in the path. Default: V1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AzureMode {
     /// `/openai/v1/...`, the deployment in the body.

@@ -383,9 +383,13 @@ impl Attempt<'_> {
                 let message = format!("{}: its provider has no /v1/{what}", self.label());
                 return Err(Failed::ours(Fault::Unsupported, message));
             };
-            self.target.authenticate(&mut request).await.map_err(|unissued| {
-                Failed::ours(unissued.fault, format!("{}: {unissued}", self.label()))
-            })?;
+            if !self.target.is_authenticated() {
+                // Boxed: most requests need no more than headers, and would carry its room along.
+                let asked = Box::pin(self.target.authenticate(request)).await;
+                request = asked.map_err(|unissued| {
+                    Failed::ours(unissued.fault, format!("{}: {unissued}", self.label()))
+                })?;
+            }
             match self.target.pool.send(request, reuse, CONNECT).await {
                 Ok(sent) => return Ok(sent.response),
                 Err(error) if error.is_stale() && reuse == Reuse::Allowed => reuse = Reuse::Fresh,

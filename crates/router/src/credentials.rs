@@ -129,6 +129,11 @@ impl Credential {
         }
     }
 
+    /// Whether a request that has the fixed header has all that it needs.
+    pub(crate) fn is_applied(&self) -> bool {
+        matches!(self.form, Form::Open | Form::Missing | Form::Header(..))
+    }
+
     /// Puts it on a request, whose headers and body are final; its fixed header is there already.
     pub(crate) async fn apply(&self, request: &mut Request<Segments>) -> Result<(), Unissued> {
         match &self.form {

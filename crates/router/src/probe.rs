@@ -126,7 +126,8 @@ async fn ask(target: &LiveTarget) -> Result<(), Failure> {
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     // A connection of its own: one of the traffic's would come back to it on another runtime.
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    target.authenticate(&mut request).await.map_err(|error| fault(error.fault, error.message))?;
+    let request = Box::pin(target.authenticate(request)).await;
+    let request = request.map_err(|error| fault(error.fault, error.message))?;
     let sent = target.pool.send(request, Reuse::Fresh, CONNECT).await.map_err(|error| {
         let class = match &error {
             SendError::Connect { .. } => Fault::Connect,

@@ -27,7 +27,7 @@ fn secret(name: &str, data: &Value) -> String {
 }
 
 /// A ProviderTarget of this spec, with the model `m` at this base URL.
-fn target(name: &str, url: &str, spec: Value) -> String {
+fn target(name: &str, url: &str, spec: &Value) -> String {
     let mut object = json!({"apiVersion": "moniker.dev/v1alpha1", "kind": "ProviderTarget",
                             "metadata": {"name": name}});
     object["spec"] = spec;
@@ -75,26 +75,26 @@ async fn every_provider_is_asked_as_it_wants() {
         target(
             "azure",
             &base,
-            json!({"provider": "AzureOpenAI", "auth": header_auth("plain"),
+            &json!({"provider": "AzureOpenAI", "auth": header_auth("plain"),
             "azureOpenAI": {"mode": "Deployments", "apiVersion": "2024-10-21"},
             "models": [{"name": "m", "upstreamName": "prod-1", "family": "gpt-4o"}]}),
         ),
         target(
             "anthropic",
             &base,
-            json!({"provider": "Anthropic", "auth": header_auth("plain"),
+            &json!({"provider": "Anthropic", "auth": header_auth("plain"),
             "models": [{"name": "m", "upstreamName": "claude-sonnet-4-5"}]}),
         ),
         target(
             "gemini",
             &base,
-            json!({"provider": "Gemini", "auth": header_auth("plain"),
+            &json!({"provider": "Gemini", "auth": header_auth("plain"),
             "models": [{"name": "m", "upstreamName": "gemini-2.5-pro"}]}),
         ),
         target(
             "vertex",
             &base,
-            json!({"provider": "VertexAI",
+            &json!({"provider": "VertexAI",
             "vertexAI": {"project": "p", "location": "global"},
             "auth": {"type": "GoogleServiceAccount", "secretRef": {"name": "google", "key": "key.json"}},
             "models": [{"name": "m", "upstreamName": "gemini-2.5-pro"}]}),
@@ -102,7 +102,7 @@ async fn every_provider_is_asked_as_it_wants() {
         target(
             "bedrock",
             &base,
-            json!({"provider": "Bedrock", "bedrock": {"region": "eu-west-1"},
+            &json!({"provider": "Bedrock", "bedrock": {"region": "eu-west-1"},
             "auth": {"type": "AWSSigV4", "secretRef": {"name": "aws"}},
             "models": [{"name": "m", "upstreamName": "anthropic.claude-sonnet-4-5-20250929-v1:0"}]}),
         ),
@@ -186,7 +186,7 @@ async fn rotated_keys_are_in_use_without_a_failed_request() {
             + &target(
                 "t",
                 &base,
-                json!({"provider": "VertexAI",
+                &json!({"provider": "VertexAI",
                 "vertexAI": {"project": "p", "location": "eu"},
                 "auth": {"type": "GoogleServiceAccount", "secretRef": {"name": "google", "key": "key.json"}}}),
             )
@@ -203,7 +203,7 @@ async fn rotated_keys_are_in_use_without_a_failed_request() {
             + &target(
                 "t",
                 &base,
-                json!({"provider": "AzureOpenAI",
+                &json!({"provider": "AzureOpenAI",
                 "auth": {"type": "Header", "secretRef": {"name": "azure", "key": "k"}}}),
             )
             + &priority("chat", &["t"], &[])

@@ -168,13 +168,19 @@ impl LiveTarget {
         self.credential.is_there()
     }
 
-    /// Authenticates a request whose headers, address and body are final: a token or a signature. A
+    /// Whether a request that has [`Self::headers`] has all of the credential that it needs.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.credential.is_applied()
+    }
+
+    /// A request whose headers, address and body are final, with its token or signature. A
     /// credential that is a header is among [`Self::headers`] already.
     pub(crate) async fn authenticate(
         &self,
-        request: &mut Request<Segments>,
-    ) -> Result<(), Unissued> {
-        self.credential.apply(request).await
+        mut request: Request<Segments>,
+    ) -> Result<Request<Segments>, Unissued> {
+        self.credential.apply(&mut request).await?;
+        Ok(request)
     }
 
     /// Shows the texts that go out with requests to who keeps them out of what a provider says.

@@ -1,7 +1,7 @@
 //! Faults on the way through a translation: errors, cuts, malformed chunks, and fallback from one
 //! dialect to another.
 
-use routing::ProviderKind::{Anthropic, Gemini, OpenAI};
+use routing::ProviderKind::{Anthropic, AzureOpenAI, Bedrock, Gemini, OpenAI, VertexAI};
 use serde_json::{Value, json};
 use testkit::upstream::{Script, Speech, Upstream};
 
@@ -12,7 +12,8 @@ use crate::rig::Rig;
 fn path(kind: routing::ProviderKind) -> &'static str {
     match kind {
         Anthropic => "/v1/messages",
-        Gemini => "/v1/models/m:streamGenerateContent",
+        Gemini | VertexAI => "/v1/models/m:streamGenerateContent",
+        Bedrock => "/v1/model/m/converse-stream",
         _ => "/v1/chat/completions",
     }
 }
@@ -59,15 +60,21 @@ async fn a_stream_that_is_cut_ends_in_the_callers_error_and_never_well() {
         // Before the last word, so before any finish reason.
         let cut = match kind {
             Anthropic => 4,
-            Gemini => 2,
+            Gemini | VertexAI => 2,
             _ => 3,
         };
         let pieces = &pieces[..cut];
         for ends in [true, false] {
-            only.always(Script::pieces("text/event-stream", pieces.to_vec(), ends));
+            let sent = match kind {
+                Bedrock => "application/vnd.amazon.eventstream",
+                _ => "text/event-stream",
+            };
+            only.always(Script::pieces(sent, pieces.to_vec(), ends));
             let rig = Rig::start(world(&[kind], &[&only])).await;
             for protocol in PROTOCOLS {
-                if kind == OpenAI && matches!(protocol, "completions" | "responses") {
+                if matches!(kind, OpenAI | AzureOpenAI)
+                    && matches!(protocol, "completions" | "responses")
+                {
                     // Passed through: what comes here is chat.
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! What both kinds share: references, and who may use an object.
+//! What the kinds share: references, and who may use an object.
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     alias::ModelAlias,
+    key::AccessKey,
     rules::{self, Kind, Rule},
     target::ProviderTarget,
 };
@@ -24,6 +25,7 @@ const SETS: &[&[&str]] = &[
     &["spec", "models", "[]", "capabilities"],
     &["spec", "quotas", "[]", "models"],
     &["spec", "fallback", "outcomes"],
+    &["spec", "aliases"],
     &["spec", "guardrails", "requireCapabilities"],
 ];
 
@@ -37,6 +39,7 @@ pub fn crd_with(kind: Kind, rules: &[Rule]) -> Value {
     let crd: CustomResourceDefinition = match kind {
         Kind::ProviderTarget => ProviderTarget::crd(),
         Kind::ModelAlias => ModelAlias::crd(),
+        Kind::AccessKey => AccessKey::crd(),
     };
     let mut crd = serde_json::to_value(crd).unwrap_or_default();
     if let Some(schema) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {

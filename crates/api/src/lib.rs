@@ -9,6 +9,7 @@ pub mod condition;
 pub mod crd;
 pub mod duration;
 pub mod health;
+pub mod key;
 pub mod price;
 pub mod quota;
 pub mod rules;
@@ -18,6 +19,7 @@ pub mod target;
 pub use alias::{ModelAlias, ModelAliasSpec, ModelAliasStatus};
 pub use condition::{Class, ConditionType, Reason};
 pub use health::HealthFault;
+pub use key::{AccessKey, AccessKeySpec, AccessKeyStatus};
 pub use target::{ProviderTarget, ProviderTargetSpec, ProviderTargetStatus};
 
 /// The API group of every kind.

@@ -13,17 +13,20 @@ pub enum Kind {
     ProviderTarget,
     /// ModelAlias.
     ModelAlias,
+    /// AccessKey.
+    AccessKey,
 }
 
 impl Kind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::ProviderTarget, Self::ModelAlias];
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::ProviderTarget, Self::ModelAlias, Self::AccessKey];
 
     /// As it is written in YAML.
     pub fn name(self) -> &'static str {
         match self {
             Self::ProviderTarget => "ProviderTarget",
             Self::ModelAlias => "ModelAlias",
+            Self::AccessKey => "AccessKey",
         }
     }
 }
@@ -74,7 +77,7 @@ pub const CONNECTION_HEADERS: &[&str] = &[
     "expect",
 ];
 
-/// Every rule of both kinds.
+/// Every rule of every kind.
 pub fn all() -> Vec<Rule> {
     let mut rules = provider_target();
     rules.extend(model_alias());

@@ -142,6 +142,8 @@ fn lists_have_the_identity_that_server_side_apply_needs() {
     assert_eq!(
         found,
         [
+            "AccessKey.spec.aliases: set null",
+            "AccessKey.status.conditions: map [\"type\"]",
             "ModelAlias.spec.fallback.outcomes: set null",
             "ModelAlias.spec.guardrails.requireCapabilities: set null",
             "ModelAlias.status.conditions: map [\"type\"]",
@@ -200,6 +202,8 @@ fn nothing_is_written_as_null() {
     check(&quota::Quota::default());
     check(&quota::Probe::default());
     check(&ProviderTargetStatus::default());
+    check(&api::AccessKeySpec::default());
+    check(&api::AccessKeyStatus::default());
     check(&common::KeyRef::default());
     check(&common::Export::default());
     check(&common::NamespaceSelector::default());

@@ -260,6 +260,9 @@ impl Reader {
             AnyKind::Ours(Kind::ProviderTarget) => {
                 objects.targets.insert(id.clone(), decode(object, id)?);
             }
+            AnyKind::Ours(Kind::AccessKey) => {
+                objects.keys.insert(id.clone(), decode(object, id)?);
+            }
             AnyKind::Core(Core::Secret) => {
                 let (version, dev) = (options.version, options.settings.dev);
                 let secret = core::secret(object, version, options.variables, dev)?;

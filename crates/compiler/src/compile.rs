@@ -1,7 +1,7 @@
 //! From the world to what routers serve from. Pure: the same objects give the same bytes on every
 //! replica, in whatever order they came.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use routing::{
     Digest, ObjectId, RoutingSnapshot,
@@ -11,7 +11,7 @@ use routing::{
 use serde::Serialize;
 
 use crate::{
-    credential::CredentialState,
+    credential::{CredentialState, KeyState},
     finding::Finding,
     resolve::{Refusal, Resolved, ResolvedAlias, ResolvedTarget, resolve},
     status::{self, Statuses},
@@ -26,6 +26,9 @@ pub struct Compiled {
     /// The credentials of the targets. Of a target that is not here nothing is known: whoever has
     /// a credential for it keeps that as long as it keeps the target.
     pub credentials: BTreeMap<ObjectId, CredentialState>,
+    /// The hashes of the callers' keys. Of a key that is not here nothing is known: whoever has
+    /// hashes of it keeps them.
+    pub hashes: BTreeMap<ObjectId, KeyState>,
     /// Everything that is wrong, by kind and object.
     pub findings: Vec<Finding>,
     /// What each object's status should say.
@@ -42,11 +45,17 @@ pub fn compile(world: &World) -> Compiled {
         .iter()
         .filter_map(|(id, target)| Some(((*id).clone(), target.credential.clone()?)))
         .collect();
-    Compiled { snapshot: snapshot(world, resolved), credentials, findings, statuses }
+    let hashes = resolved
+        .keys
+        .iter()
+        .filter_map(|(id, key)| Some(((*id).clone(), key.hashes.clone()?)))
+        .collect();
+    Compiled { snapshot: snapshot(world, resolved), credentials, hashes, findings, statuses }
 }
 
 fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
     let mut snapshot = RoutingSnapshot::default();
+    let mut keys = BTreeMap::new();
     for ((kind, id), note) in &world.undecodable {
         let (reason, message) = (api::Reason::InvalidSpec, &note.message);
         match kind {
@@ -55,6 +64,9 @@ fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
             }
             Kind::Target => {
                 snapshot.targets.insert(id.clone(), hold(note.version, reason, message));
+            }
+            Kind::Key => {
+                keys.insert(id.clone(), hold(note.version, reason, message));
             }
         }
     }
@@ -68,6 +80,15 @@ fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
             snapshot.aliases.insert(id.clone(), resource);
         }
     }
+    for (id, key) in resolved.keys {
+        let Some(stored) = world.keys.get(id) else { continue };
+        let resource = match key.value {
+            Ok(compiled) => value(stored.version, Arc::new(compiled)),
+            Err(message) => hold(stored.version, api::Reason::InvalidSpec, &message),
+        };
+        keys.insert(id.clone(), resource);
+    }
+    snapshot.keys = Arc::new(keys);
     snapshot.revision = snapshot.content_revision();
     snapshot
 }

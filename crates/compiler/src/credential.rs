@@ -3,10 +3,11 @@
 
 use routing::{
     AuthKind, ObjectId,
+    hmac::Hmac,
+    key::KeyHash,
     material::{AwsKey, GoogleKey, Material},
 };
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -29,6 +30,26 @@ pub enum CredentialState {
         material: Material,
     },
     /// There is none, or it may not be sent to this target: what was there is revoked at once.
+    Absent,
+    /// It is there and unusable: the last good one goes on for 10 minutes.
+    Invalid {
+        /// The Secret's resourceVersion as an integer.
+        version: u64,
+    },
+}
+
+/// What is known of a caller's key now: its hashes, and never the key itself. Without one of these
+/// states nothing is known, and whoever holds hashes keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// These hashes stand for it: of the key, and while keys rotate of the one before.
+    Present {
+        /// The Secret's resourceVersion as an integer.
+        version: u64,
+        /// At least one.
+        hashes: Vec<KeyHash>,
+    },
+    /// There is none: what was there is revoked at once.
     Absent,
     /// It is there and unusable: the last good one goes on for 10 minutes.
     Invalid {
@@ -136,7 +157,7 @@ fn google(value: &SecretBytes, dev: bool) -> Result<GoogleKey, &'static str> {
 }
 
 /// Reads a Secret's value as a key; the error says what is wrong with it and never quotes it.
-fn parse(value: &SecretBytes) -> Result<Zeroizing<String>, &'static str> {
+pub(crate) fn parse(value: &SecretBytes) -> Result<Zeroizing<String>, &'static str> {
     let text = std::str::from_utf8(value.expose()).map_err(|_| "is not UTF-8 text")?;
     // Files that are made by `echo` or an editor end with a newline.
     let text = text.strip_suffix('\n').unwrap_or(text);
@@ -164,21 +185,7 @@ fn parse(value: &SecretBytes) -> Result<Zeroizing<String>, &'static str> {
 pub(crate) fn version(key: &SecretBytes, target: &ObjectId, material: &Material) -> String {
     let parts = [target.to_string().as_bytes(), b"\0", &material.canonical()].concat();
     let message = Zeroizing::new(parts);
-    hex::encode(&hmac_sha256(key.expose(), &message)[..4])
-}
-
-/// HMAC of RFC 2104 over SHA-256.
-fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    const BLOCK: usize = 64;
-    let mut padded = [0; BLOCK];
-    if key.len() > BLOCK {
-        padded[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        padded[..key.len()].copy_from_slice(key);
-    }
-    let inner = Sha256::new().chain_update(padded.map(|b| b ^ 0x36)).chain_update(message);
-    let outer = Sha256::new().chain_update(padded.map(|b| b ^ 0x5c));
-    outer.chain_update(inner.finalize()).finalize().into()
+    hex::encode(&Hmac::new(key.expose()).of(&message)[..4])
 }
 
 #[cfg(test)]
@@ -220,20 +227,6 @@ mod tests {
         let material = Material::from(parse(&secret).unwrap().as_str());
         let state = CredentialState::Present { version: 1, material };
         assert!(!format!("{secret:?} {state:?}").contains("sk-1"));
-    }
-
-    /// Test case 2 of RFC 4231, and a key longer than a block (case 6).
-    #[test]
-    fn the_hash_is_hmac() {
-        assert_eq!(
-            hex::encode(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
-        let long = b"Test Using Larger Than Block-Size Key - Hash Key First";
-        assert_eq!(
-            hex::encode(hmac_sha256(&[0xaa; 131], long)),
-            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod text;
 mod world;
 
 pub use compile::{Compiled, compile};
-pub use credential::{CredentialState, supposed};
+pub use credential::{CredentialState, KeyState, supposed};
 pub use finding::Finding;
 pub use resolve::categories;
 pub use status::Statuses;

@@ -10,6 +10,7 @@ mod endpoint;
 mod export;
 mod guard;
 mod host;
+mod key;
 mod learnt;
 mod lineup;
 mod names;
@@ -42,6 +43,7 @@ use self::{
 pub(crate) use self::{
     candidate::Problem,
     category::unreliable,
+    key::ResolvedKey,
     lineup::{EntryState, Lineup, Lineups},
     target::ResolvedTarget,
 };
@@ -51,6 +53,7 @@ use crate::{text, world::World};
 pub(crate) struct Resolved<'a> {
     pub(crate) targets: BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
     pub(crate) aliases: BTreeMap<&'a ObjectId, ResolvedAlias<'a>>,
+    pub(crate) keys: BTreeMap<&'a ObjectId, ResolvedKey>,
 }
 
 /// An alias and everything that is known of it.
@@ -107,7 +110,7 @@ pub(crate) fn resolve(world: &World) -> Resolved<'_> {
         .map(|(id, stored)| (id, ResolvedTarget::of(world, id, &stored.object.spec)))
         .collect();
     let aliases = aliases(world, &targets);
-    Resolved { targets, aliases }
+    Resolved { targets, aliases, keys: key::keys(world) }
 }
 
 /// The categories of an alias alone, whatever its targets resolve to: how they are told, and by what

@@ -2,13 +2,14 @@
 //! 1970, and the writer puts in when its status changed, and lets who waits too long stall.
 
 mod alias;
+mod key;
 mod prices;
 mod target;
 
 use std::collections::{BTreeMap, HashMap};
 
 use api::{
-    ConditionType, ModelAliasStatus, ProviderTargetStatus, Reason,
+    AccessKeyStatus, ConditionType, ModelAliasStatus, ProviderTargetStatus, Reason,
     condition::{self, Class, Desired},
 };
 use foldhash::fast::FixedState;
@@ -30,6 +31,9 @@ pub struct Statuses {
     pub aliases: BTreeMap<ObjectId, ModelAliasStatus>,
     /// Of the targets, those that do not decode too.
     pub targets: BTreeMap<ObjectId, ProviderTargetStatus>,
+    /// Of the callers' keys, those that do not decode too.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<ObjectId, AccessKeyStatus>,
 }
 
 /// The statuses of everything, and the findings that they tell, in order.
@@ -60,6 +64,10 @@ pub(crate) fn of(world: &World, resolved: &Resolved<'_>) -> (Statuses, Vec<Findi
         let status = target::status(world, id, stored, target, users, &mut findings);
         statuses.targets.insert(id.clone(), status);
     }
+    for (id, stored) in &world.keys {
+        let Some(key) = resolved.keys.get(id) else { continue };
+        statuses.keys.insert(id.clone(), key::status(id, stored, key, &mut findings));
+    }
     for ((kind, id), note) in &world.undecodable {
         let message = format!("the object cannot be read: {}", note.message);
         let conditions = Conditions::refused(Reason::InvalidSpec, &message);
@@ -72,8 +80,13 @@ pub(crate) fn of(world: &World, resolved: &Resolved<'_>) -> (Statuses, Vec<Findi
             path: None,
         });
         let observed_generation = Some(note.generation);
+        if *kind == Kind::Key {
+            statuses.keys.insert(id.clone(), key::unreadable(note.generation, conditions));
+            continue;
+        }
         let conditions = conditions.finish(note.generation);
         match kind {
+            Kind::Key => {}
             Kind::Alias => {
                 let status =
                     ModelAliasStatus { observed_generation, conditions, ..Default::default() };
@@ -99,6 +112,16 @@ pub(crate) fn described(problem: &Problem) -> String {
     format!("{}: {}", problem.path, problem.message)
 }
 
+/// What is wrong with an object: the reason, what and how to mend it, and where.
+type Told<'a> = (Reason, &'a str, &'static str);
+
+/// What is wrong with an object that names others, by the condition that it shows in.
+#[derive(Debug, Default)]
+struct Faults<'a> {
+    accepted: Vec<Told<'a>>,
+    refs: Vec<Told<'a>>,
+}
+
 /// The conditions of one object, in their order.
 #[derive(Debug, Default)]
 struct Conditions(Vec<Desired>);
@@ -111,6 +134,52 @@ impl Conditions {
         let unknown = "not looked at while the spec is not accepted";
         conditions.push(ConditionType::ResolvedRefs, None, reason, unknown);
         conditions.not_ready(reason, reason.class(), message);
+        conditions
+    }
+
+    /// Those of an object that is ready, with these words, when nothing is wrong with it; `off` is
+    /// what its author wants and that yet keeps it from being ready.
+    fn of(
+        faults: &Faults<'_>,
+        off: &[Told<'_>],
+        (object, id): (Kind, &ObjectId),
+        ready: &str,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
+        let mut conditions = Self::default();
+        let parts = [
+            (ConditionType::Accepted, &faults.accepted, Reason::Accepted, "the spec is accepted"),
+            (
+                ConditionType::ResolvedRefs,
+                &faults.refs,
+                Reason::Resolved,
+                "every reference is resolved",
+            ),
+        ];
+        for (kind, faults, fine, message) in parts {
+            for (reason, message, path) in faults {
+                findings.push(Finding {
+                    kind: object,
+                    id: id.clone(),
+                    condition: kind,
+                    reason: *reason,
+                    message: text::join(&[message]),
+                    // The message of a spec names the fields itself.
+                    path: (*reason != Reason::InvalidSpec).then(|| (*path).to_owned()),
+                });
+            }
+            match faults.first() {
+                None => conditions.push(kind, Some(true), fine, message),
+                Some((reason, ..)) => conditions.push(kind, Some(false), *reason, &told(faults)),
+            }
+        }
+        let all = [&faults.accepted[..], &faults.refs, off].concat();
+        // All of it must be mended, so one that waiting does not mend decides.
+        let lasting = all.iter().find(|(reason, ..)| reason.class() == Class::Permanent);
+        match lasting.or_else(|| all.first()) {
+            Some((reason, ..)) => conditions.not_ready(*reason, reason.class(), &told(&all)),
+            None => conditions.push(ConditionType::Ready, Some(true), Reason::Ready, ready),
+        }
         conditions
     }
 
@@ -148,4 +217,17 @@ impl Conditions {
     fn finish(self, generation: i64) -> Vec<Condition> {
         condition::merge(&[], &self.0, generation, Timestamp::UNIX_EPOCH)
     }
+}
+
+fn told(faults: &[Told<'_>]) -> String {
+    let parts: Vec<String> = faults
+        .iter()
+        .map(|(reason, message, path)| match reason {
+            Reason::InvalidSpec | Reason::ExportNotPermitted | Reason::SelectorUnavailable => {
+                (*message).to_owned()
+            }
+            _ => format!("{path}: {message}"),
+        })
+        .collect();
+    text::join(&parts)
 }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{ModelAlias, ProviderTarget};
+use api::{AccessKey, ModelAlias, ProviderTarget};
 use routing::ObjectId;
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -18,11 +18,13 @@ pub struct World {
     pub aliases: BTreeMap<ObjectId, Stored<ModelAlias>>,
     /// The targets that decoded.
     pub targets: BTreeMap<ObjectId, Stored<ProviderTarget>>,
-    /// The Secrets that targets name. What is not here does not exist.
+    /// The callers' keys that decoded.
+    pub keys: BTreeMap<ObjectId, Stored<AccessKey>>,
+    /// The Secrets that targets and keys name. What is not here does not exist.
     pub secrets: BTreeMap<ObjectId, Arc<SecretData>>,
     /// The ConfigMaps that targets name, for CA bundles.
     pub config_maps: BTreeMap<ObjectId, Arc<BTreeMap<String, String>>>,
-    /// The Secrets that targets name and that cannot be read: nothing is known of them. A target
+    /// The Secrets that they name and that cannot be read: nothing is known of them. A target
     /// that names one stays in the lineups and has no credential state, so that routers keep the
     /// credential that they have.
     pub unknown_secrets: BTreeSet<ObjectId>,
@@ -37,6 +39,8 @@ pub struct World {
     pub undecodable: BTreeMap<(Kind, ObjectId), Undecodable>,
     /// What changes the meaning of objects.
     pub settings: Settings,
+    /// The time, in seconds since 1970, for what statuses say of it; `None`: nothing.
+    pub now: Option<i64>,
 }
 
 /// The kinds of objects that are compiled.
@@ -48,6 +52,9 @@ pub enum Kind {
     /// A ProviderTarget.
     #[serde(rename = "ProviderTarget")]
     Target,
+    /// An AccessKey.
+    #[serde(rename = "AccessKey")]
+    Key,
 }
 
 impl Kind {
@@ -56,6 +63,7 @@ impl Kind {
         match self {
             Self::Alias => "ModelAlias",
             Self::Target => "ProviderTarget",
+            Self::Key => "AccessKey",
         }
     }
 }
@@ -174,6 +182,9 @@ pub struct Settings {
     pub dev: bool,
     /// The key of `credentialVersion`, the same on every replica.
     pub credential_version_key: SecretBytes,
+    /// The key of the hashes that stand for callers' keys, the same on every replica. Routers get
+    /// it, to make the same hashes.
+    pub key_hash_key: SecretBytes,
 }
 
 impl Default for Settings {
@@ -183,6 +194,7 @@ impl Default for Settings {
             cluster_domain: "cluster.local".to_owned(),
             dev: false,
             credential_version_key: SecretBytes::new(vec![0; 32]),
+            key_hash_key: SecretBytes::new(vec![0; 32]),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use compiler::{Compiled, Statuses, World, compile};
+use compiler::{Compiled, SecretBytes, Statuses, World, compile};
 use routing::{ObjectId, snapshot::Resource};
 use serde::Serialize;
 use telemetry::{ControllerMetrics, metrics::SnapshotFacts};
@@ -45,6 +45,10 @@ pub(crate) struct Join {
 /// What a compilation gives.
 struct Output {
     compiled: Compiled,
+    /// What the hashes in it are made with.
+    hash_key: SecretBytes,
+    /// When the next caller's key ends, which is to be told.
+    next_end: Option<Duration>,
     /// The statuses that are not what the compilation before wanted.
     wanted: Vec<(Subject, Option<Text>)>,
     took: Duration,
@@ -60,6 +64,8 @@ struct Run {
     faults: Option<Arc<Faults>>,
     serves: bool,
     second_look: Option<Pin<Box<Sleep>>>,
+    /// When a caller's key ends.
+    next_end: Option<Pin<Box<Sleep>>>,
 }
 
 /// How long after a router was told that most of its aliases are absent everything is listed again:
@@ -76,6 +82,7 @@ impl Join {
             faults: None,
             serves: false,
             second_look: None,
+            next_end: None,
         };
         self.tell_health(&run);
         let mut doubts = self.publisher.doubts();
@@ -108,6 +115,10 @@ impl Join {
                     warn!("a router holds many aliases that are not there; listing again");
                     run.second_look = Some(Box::pin(sleep(SECOND_LOOK)));
                 }
+                () = elapsed(&mut run.next_end) => {
+                    run.next_end = None;
+                    run.touch(Compile::Now);
+                }
                 () = elapsed(&mut run.second_look) => {
                     run.second_look = None;
                     self.sources.restart();
@@ -139,19 +150,23 @@ impl Join {
     }
 
     fn compile(&mut self, run: &mut Run) {
+        self.cluster.is_now(unix_now());
         let (world, before) = (self.cluster.world(), run.statuses.clone());
         run.compiling = Some(tokio::task::spawn_blocking(move || output(&world, &before)));
     }
 
     async fn publish(&mut self, output: Option<Output>, run: &mut Run) {
-        let Some(Output { compiled, wanted, took }) = output else { return };
+        let Some(Output { compiled, hash_key, next_end, wanted, took }) = output else { return };
+        run.next_end = next_end.map(|wait| Box::pin(sleep(wait)));
         let facts = facts(&compiled);
-        let Compiled { snapshot, credentials, findings, statuses } = compiled;
+        let Compiled { snapshot, credentials, hashes, findings, statuses } = compiled;
         let deleted = self.cluster.deletions();
         let known = self.cluster.known();
         self.publisher.publish(Publication {
             snapshot: Arc::new(snapshot),
             credentials,
+            hashes,
+            hash_key,
             deleted: deleted.iter().map(|(subject, at)| (key(subject), *at)).collect(),
             known: Box::new(move |kind, namespace| known.until(kind_of(kind)?, namespace)),
         });
@@ -294,7 +309,24 @@ fn output(world: &World, before: &Statuses) -> Output {
     let now = &compiled.statuses;
     differences(Kind::Alias, &before.aliases, &now.aliases, &mut wanted);
     differences(Kind::Target, &before.targets, &now.targets, &mut wanted);
-    Output { compiled, wanted, took: started.elapsed() }
+    differences(Kind::Key, &before.keys, &now.keys, &mut wanted);
+    let (hash_key, next_end) = (world.settings.key_hash_key.clone(), next_end(world, &compiled));
+    Output { compiled, hash_key, next_end, wanted, took: started.elapsed() }
+}
+
+/// Now, in seconds since 1970.
+fn unix_now() -> i64 {
+    k8s_openapi::jiff::Timestamp::now().as_second()
+}
+
+/// How long until the next caller's key ends, and a moment more. Routers see to it that it does; it
+/// is only told. Looked at again after a day at most, whatever the clock did meanwhile.
+fn next_end(world: &World, compiled: &Compiled) -> Option<Duration> {
+    let now = world.now?;
+    let ends = compiled.snapshot.keys.values().filter_map(|key| key.value()?.expires_at);
+    let next = ends.filter(|end| *end > now).min()?;
+    let wait = u64::try_from(next.saturating_sub(now)).ok()?;
+    Some(Duration::from_secs(wait.min(24 * 3600) + 1))
 }
 
 /// The statuses of a kind that are not what they were.
@@ -314,6 +346,7 @@ fn differences<S: Serialize + PartialEq>(
 fn key(subject: &Subject) -> Key {
     match subject.kind {
         Kind::Alias => Key::alias(&subject.id),
+        Kind::Key => Key::access_key(&subject.id),
         _ => Key::target(&subject.id),
     }
 }
@@ -323,8 +356,9 @@ fn kind_of(kind: &wire::Kind) -> Option<Kind> {
     match kind {
         wire::Kind::Alias => Some(Kind::Alias),
         wire::Kind::Target => Some(Kind::Target),
-        wire::Kind::Credential => Some(Kind::Secret),
-        wire::Kind::Other(_) => None,
+        wire::Kind::Key => Some(Kind::Key),
+        wire::Kind::Credential | wire::Kind::Hashes => Some(Kind::Secret),
+        wire::Kind::HashKey | wire::Kind::Other(_) => None,
     }
 }
 
@@ -332,7 +366,8 @@ fn kind_of(kind: &wire::Kind) -> Option<Kind> {
 fn facts(compiled: &Compiled) -> SnapshotFacts {
     let snapshot = &compiled.snapshot;
     let held = snapshot.aliases.values().filter(|one| matches!(one, Resource::Hold { .. })).count()
-        + snapshot.targets.values().filter(|one| matches!(one, Resource::Hold { .. })).count();
+        + snapshot.targets.values().filter(|one| matches!(one, Resource::Hold { .. })).count()
+        + snapshot.keys.values().filter(|one| matches!(one, Resource::Hold { .. })).count();
     SnapshotFacts {
         revision: snapshot.revision.to_string(),
         aliases: snapshot.aliases.len(),

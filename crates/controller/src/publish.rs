@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use compiler::{CredentialState, SecretBytes};
+use compiler::{CredentialState, KeyState, SecretBytes};
 use parking_lot::RwLock;
 use routing::{ObjectId, RoutingSnapshot};
 use telemetry::ControllerMetrics;
@@ -44,7 +44,8 @@ pub use server::{NotLoopback, check_address, routes, serve};
 use state::State;
 
 /// As of which version an object of this kind and namespace that is not there is absent; `None`
-/// where nothing is known of such objects. A [`Kind::Credential`] stands for Secrets.
+/// where nothing is known of such objects. [`Kind::Credential`] and
+/// [`Kind::Hashes`] stand for Secrets.
 pub type KnownUntil = dyn Fn(&Kind, &str) -> Option<u64> + Send + Sync;
 
 /// What a publisher is set up with.
@@ -76,6 +77,10 @@ pub struct Publication {
     pub snapshot: Arc<RoutingSnapshot>,
     /// The credentials of its targets; of one that is not here nothing is said.
     pub credentials: BTreeMap<ObjectId, CredentialState>,
+    /// The hashes of callers' keys; of a key that is not here nothing is said.
+    pub hashes: BTreeMap<ObjectId, KeyState>,
+    /// What these hashes are made with.
+    pub hash_key: SecretBytes,
     /// Deletions that were seen since the last publication, with their versions.
     pub deleted: BTreeMap<Key, u64>,
     /// As of when what is not there is absent.

@@ -202,6 +202,7 @@ impl Control {
             cluster_domain: args.cluster_domain,
             dev: false,
             credential_version_key: keys.credential_versions,
+            key_hash_key: keys.key_hashes,
         };
         let (reports, reported) = mpsc::channel(REPORTS);
         let writer = Writer::new(client.clone(), fleet.is_some(), leadership, metrics.clone());

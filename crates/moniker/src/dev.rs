@@ -18,6 +18,7 @@ use controller::{
 };
 use lineup::{Lineup, Outcome};
 use router::{
+    access::Anonymous,
     args::{ResponseHeaders, Size},
     kept::Dirs,
     link::Trust,
@@ -37,13 +38,13 @@ const SAMPLE_PATH: &str = "deploy/samples/dev.yaml";
 /// Arguments of `moniker dev`.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Files, or directories of files, with ProviderTargets, ModelAliases and Secrets; they are
-    /// read again when they change. Without one, the sample lineup that the binary carries, and the
-    /// providers whose usual variables are set (OPENAI_API_KEY and the like, OLLAMA_HOST).
+    /// Files, or directories of files, with ProviderTargets, ModelAliases, AccessKeys and Secrets;
+    /// they are read again when they change. Without one, the sample lineup that the binary carries,
+    /// and the providers whose usual variables are set (OPENAI_API_KEY and the like, OLLAMA_HOST).
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Where callers are served; loopback only, since they need no key.
+    /// Where callers are served; loopback only, since without an AccessKey they need no key.
     #[arg(long, env = "MONIKER_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
@@ -106,8 +107,8 @@ impl Args {
         for (flag, address) in flags.into_iter().filter_map(|(flag, at)| Some((flag, at?))) {
             if !address.ip().is_loopback() {
                 return Err(WrongUse(format!(
-                    "{flag} {address} is not loopback: `moniker dev` serves without keys, so it \
-                     stays on this machine"
+                    "{flag} {address} is not loopback: `moniker dev` serves callers without a key where \
+                     there is no AccessKey, so it stays on this machine"
                 )));
             }
         }
@@ -150,11 +151,11 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
     publisher.publish(lineup.publication());
     let mut running = start(&args, stream.clone(), &stop).await?;
     running.applied(|applied| lineup.is(applied)).await;
-    show::loaded(&lineup, &outcome, true);
+    show::loaded(&lineup, &outcome, true, &args.namespace);
     if args.stream.is_some() {
         show::stream(&args, &stream);
     }
-    show::address(&args.namespace, &running, lineup.example());
+    show::address(&args.namespace, &running, &lineup);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -169,7 +170,7 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
             publisher.publish(lineup.publication());
             running.applied(|applied| lineup.is(applied)).await;
         }
-        show::loaded(&lineup, &outcome, false);
+        show::loaded(&lineup, &outcome, false, &args.namespace);
     }
     running.wait().await;
     Ok(())
@@ -235,7 +236,7 @@ async fn start(
         admin: args.admin,
         tls: None,
         options: Options {
-            anonymous: Some(args.namespace.as_str().into()),
+            anonymous: Anonymous::WithoutKeys(args.namespace.as_str().into()),
             minimal_headers: args.response_headers == ResponseHeaders::Minimal,
             max_body: args.max_body.0,
             ..Options::default()

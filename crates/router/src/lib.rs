@@ -1,5 +1,6 @@
 //! The data plane: HTTP server, pipeline, attempts, pools, streams.
 
+pub mod access;
 pub mod admin;
 mod answer;
 pub mod args;

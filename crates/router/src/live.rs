@@ -33,6 +33,7 @@ use self::{
     target::{LiveModel, LiveTarget, header_value},
 };
 use crate::{
+    access::{Caller, Keys},
     limits::SharedLimits,
     upstream::{EndpointPool, Pools},
 };
@@ -52,6 +53,8 @@ pub struct LiveSnapshot {
     by_model: Map<Box<str>, Vec<Arc<LiveAlias>>>,
     held: Map<ObjectId, Held>,
     targets: Map<ObjectId, Arc<LiveTarget>>,
+    /// Callers' keys.
+    pub(crate) keys: Arc<Keys>,
     /// The addresses of the pools that are in use, to tell them apart.
     pools: HashSet<usize, RandomState>,
 }
@@ -301,7 +304,7 @@ impl LiveSnapshot {
 
     /// What `model` stands for when a caller of `namespace` writes it: the namespace's own alias
     /// first, then the oldest one that is exported to it.
-    pub(crate) fn find(&self, namespace: &str, model: &str) -> Found<'_> {
+    fn find(&self, namespace: &str, model: &str) -> Found<'_> {
         let named = self.by_model.get(model).map(Vec::as_slice).unwrap_or_default();
         if let Some(own) = named.iter().find(|a| &*a.compiled.id.namespace == namespace) {
             return Found::Alias(own);
@@ -317,12 +320,17 @@ impl LiveSnapshot {
         named.iter().find(|a| a.is_seen_from(namespace)).map_or(Found::Nothing, Found::Alias)
     }
 
-    /// What a caller of `namespace` may name, each name once.
-    pub(crate) fn seen_from(&self, namespace: &str) -> Vec<&Arc<LiveAlias>> {
+    /// What this caller's `model` stands for. What it may not name is as what is not there.
+    pub(crate) fn named_by(&self, caller: &Caller, model: &str) -> Found<'_> {
+        if caller.may_name(model) { self.find(&caller.namespace, model) } else { Found::Nothing }
+    }
+
+    /// What a caller may name, each name once.
+    pub(crate) fn seen_by(&self, caller: &Caller) -> Vec<&Arc<LiveAlias>> {
         let mut seen: Vec<_> = self
             .by_model
             .keys()
-            .filter_map(|model| match self.find(namespace, model) {
+            .filter_map(|model| match self.named_by(caller, model) {
                 Found::Alias(alias) => Some(alias),
                 Found::Held(..) | Found::Nothing => None,
             })

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::{
+    access::Caller,
     errors::Refusal,
     http::{Shape, shown},
     live::{Found, LiveAlias, LiveSnapshot},
@@ -62,7 +63,7 @@ impl<'a> AnthropicModel<'a> {
 }
 
 /// The answer to `GET /v1/models`.
-pub(crate) fn list(live: &LiveSnapshot, namespace: &str, shape: Shape) -> Bytes {
+pub(crate) fn list(live: &LiveSnapshot, caller: &Caller, shape: Shape) -> Bytes {
     #[derive(Serialize)]
     struct Page<'a> {
         data: Vec<AnthropicModel<'a>>,
@@ -75,7 +76,7 @@ pub(crate) fn list(live: &LiveSnapshot, namespace: &str, shape: Shape) -> Bytes 
         object: &'static str,
         data: Vec<Model<'a>>,
     }
-    let seen = live.seen_from(namespace);
+    let seen = live.seen_by(caller);
     if shape == Shape::Anthropic {
         return written(&Page {
             data: seen.iter().map(|alias| AnthropicModel::of(alias)).collect(),
@@ -91,15 +92,15 @@ pub(crate) fn list(live: &LiveSnapshot, namespace: &str, shape: Shape) -> Bytes 
 /// The answer to `GET /v1/models/{id}`.
 pub(crate) fn one(
     live: &LiveSnapshot,
-    namespace: &str,
+    caller: &Caller,
     id: &str,
     shape: Shape,
 ) -> Result<Bytes, Refusal> {
     let id = unescaped(id);
-    match live.find(namespace, &id) {
+    match live.named_by(caller, &id) {
         Found::Alias(alias) if shape == Shape::Anthropic => Ok(written(&AnthropicModel::of(alias))),
         Found::Alias(alias) => Ok(written(&Model::of(alias))),
-        Found::Held(..) | Found::Nothing => Err(not_found(live, namespace, &id)),
+        Found::Held(..) | Found::Nothing => Err(not_found(live, caller, &id)),
     }
 }
 
@@ -123,8 +124,8 @@ pub(crate) fn unescaped(text: &str) -> String {
 }
 
 /// 404 for a name that stands for nothing that this caller may see, with the closest that do.
-pub(crate) fn not_found(live: &LiveSnapshot, namespace: &str, name: &str) -> Refusal {
-    let seen = live.seen_from(namespace);
+pub(crate) fn not_found(live: &LiveSnapshot, caller: &Caller, name: &str) -> Refusal {
+    let seen = live.seen_by(caller);
     let mut close: Vec<(f64, &str)> = seen
         .iter()
         .map(|alias| alias.compiled.model.as_str())

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use wire::Credential;
 
 use crate::{
+    access::{self, Anonymous, Caller, Keys},
     attempts::Attempts,
     body::{self, BodyMemory, Lease, Unread},
     category, clock,
@@ -41,8 +42,8 @@ use crate::{
 /// How the data path behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The namespace that callers without a key belong to; `None`: they are refused.
-    pub anonymous: Option<Arc<str>>,
+    /// How callers without a key are met.
+    pub anonymous: Anonymous,
     /// Whether responses carry `x-request-id` alone of our headers.
     pub minimal_headers: bool,
     /// The largest body of a request.
@@ -54,7 +55,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            anonymous: None,
+            anonymous: Anonymous::Refused,
             minimal_headers: false,
             max_body: 32 << 20,
             body_memory: body::memory_limit() / 4,
@@ -150,13 +151,11 @@ impl Traffic {
     /// longer in it are closed when they are idle.
     pub fn apply(&self, applied: &Applied, pools: &Pools) {
         let credential = |id: &ObjectId| applied.credentials.get(id).map(Credential::material);
-        let live = LiveSnapshot::assemble(
-            &self.live.load(),
-            &applied.snapshot,
-            &credential,
-            pools,
-            &self.metrics,
-        );
+        let before = self.live.load();
+        let snapshot = &applied.snapshot;
+        let mut live = LiveSnapshot::assemble(&before, snapshot, &credential, pools, &self.metrics);
+        let hash_key = applied.hash_key.as_ref();
+        live.keys = Keys::of(&before.keys, &snapshot.keys, &applied.hashes, hash_key);
         pools.retain(|pool| live.uses(pool));
         self.swap(live);
     }
@@ -220,17 +219,19 @@ impl Traffic {
         record: &mut Record,
     ) -> Result<Reply, Refusal> {
         check_head(parts, lengths)?;
-        let route = route(&parts.method, parts.uri.path())?;
-        let namespace = self.namespace()?;
+        let route = route(&parts.method, parts.uri.path());
+        // Before anything is told of what is served, and in the words of what was asked.
+        let caller = self.caller(&parts.headers)?;
+        let route = route?;
         let shape = shape(parts.uri.path(), &parts.headers);
         let (endpoint, model, explain_only) = match route {
             Route::Models => {
                 record.reason = Reason::Local;
-                return Ok(Reply::Json(models::list(&self.live.load(), namespace, shape)));
+                return Ok(Reply::Json(models::list(&self.live.load(), &caller, shape)));
             }
             Route::Model(id) => {
                 record.reason = Reason::Local;
-                return models::one(&self.live.load(), namespace, id, shape).map(Reply::Json);
+                return models::one(&self.live.load(), &caller, id, shape).map(Reply::Json);
             }
             Route::Call(endpoint) => (endpoint, None, false),
             Route::Deployment(model, endpoint) => {
@@ -244,7 +245,7 @@ impl Traffic {
         let asked = Box::new(Asked::read(endpoint, model.as_deref(), text, &parts.headers)?);
         record.stream = asked.read.stream;
         record.free = endpoint == Endpoint::CountTokens;
-        let alias = self.alias(namespace, &asked, model.as_deref(), record)?;
+        let alias = self.alias(&caller, &asked, model.as_deref(), record)?;
         record.names(&alias, !explain_only);
         let headers = &parts.headers;
         let alias = category::lineup(self, alias, &asked, headers, explain_only, record).await;
@@ -298,13 +299,10 @@ impl Traffic {
         Ok(Decided::Attempts(Attempts::new(self, alias, asked, headers, decision, ways, rng)))
     }
 
-    /// The namespace that the caller belongs to. Callers without a key are all that there are.
-    fn namespace(&self) -> Result<&str, Refusal> {
-        self.options.anonymous.as_deref().ok_or_else(|| {
-            let message = "This router serves no callers without a key: it was started without \
-                           --allow-anonymous NAMESPACE.";
-            Refusal::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
-        })
+    /// Who asks.
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let live = self.live.load();
+        access::authorize(&live.keys, &self.options.anonymous, headers, access::unix_now())
     }
 
     async fn read(&self, parts: &Parts, body: &mut Incoming) -> Result<(Bytes, Lease), Refusal> {
@@ -325,7 +323,7 @@ impl Traffic {
     /// The alias that the request names, for this caller.
     fn alias(
         &self,
-        namespace: &str,
+        caller: &Caller,
         asked: &Asked,
         of_path: Option<&str>,
         record: &mut Record,
@@ -335,19 +333,22 @@ impl Traffic {
             Some(name) => name.into(),
             None => asked.read.model_name(&asked.text),
         };
-        match live.find(namespace, &name) {
+        match live.named_by(caller, &name) {
             Found::Alias(alias) => Ok(Arc::clone(alias)),
             Found::Held(id, held) => {
-                let message = format!(
-                    "The alias {id} is invalid and has no earlier form to serve: {}: {}",
-                    held.reason, held.message
-                );
+                // Why in full may name what is another project's: that is for who edits the alias.
+                let why = match caller.key {
+                    None => format!("{}: {}", held.reason, held.message),
+                    Some(_) => format!("{}; its status says more", held.reason),
+                };
+                let message =
+                    format!("The alias {id} is invalid and has no earlier form to serve: {why}");
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 Err(Refusal::server(status, "alias_invalid", message))
             }
             Found::Nothing => {
                 record.counts = Counts::Unknown;
-                Err(models::not_found(&live, namespace, &name))
+                Err(models::not_found(&live, caller, &name))
             }
         }
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
+    access::Anonymous,
     admin::{self, Admin},
     args::{ResponseHeaders, RouterArgs},
     kept::{self, Keeper},
@@ -115,7 +116,10 @@ impl Config {
             admin: args.admin,
             tls,
             options: Options {
-                anonymous: args.allow_anonymous.map(Into::into),
+                anonymous: match args.allow_anonymous {
+                    Some(namespace) => Anonymous::Of(namespace.into()),
+                    None => Anonymous::Refused,
+                },
                 minimal_headers: args.response_headers == ResponseHeaders::Minimal,
                 max_body: args.max_body.0,
                 ..Options::default()

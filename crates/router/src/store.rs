@@ -35,7 +35,8 @@ use arc_swap::ArcSwapOption;
 use routing::{Digest, Nanos, ObjectId, RoutingSnapshot, revision::revision};
 use serde::{Deserialize, Serialize};
 use wire::{
-    AdminToken, Credential, Frame, Held, HeldCredential, HeldResource, Key, Kind, hold_digest,
+    AdminToken, Credential, Frame, HashKey, Hashes, Held, HeldCredential, HeldHashes, HeldResource,
+    Key, Kind, hold_digest,
 };
 
 pub(crate) use check::{Value, restored};
@@ -53,6 +54,10 @@ pub struct Applied {
     pub snapshot: Arc<RoutingSnapshot>,
     /// The credentials of its targets.
     pub credentials: Arc<BTreeMap<ObjectId, Credential>>,
+    /// The hashes of its keys.
+    pub hashes: Arc<BTreeMap<ObjectId, Hashes>>,
+    /// What these hashes are made with; `None`: there are none.
+    pub hash_key: Option<HashKey>,
     /// What is different from the one before.
     pub changed: Changed,
 }
@@ -66,13 +71,15 @@ pub struct Changed {
     pub targets: usize,
     /// Credentials that came, went or changed.
     pub credentials: usize,
+    /// Callers' keys, or hashes of them, that came, went or changed.
+    pub keys: usize,
     /// Whether only what is held, or why, is different.
     pub holds: bool,
 }
 
 impl Changed {
     fn any(self) -> bool {
-        self.aliases + self.targets + self.credentials > 0 || self.holds
+        self.aliases + self.targets + self.credentials + self.keys > 0 || self.holds
     }
 
     fn count(&mut self, kind: &Kind) {
@@ -80,6 +87,7 @@ impl Changed {
             Kind::Alias => self.aliases += 1,
             Kind::Target => self.targets += 1,
             Kind::Credential => self.credentials += 1,
+            Kind::Key | Kind::Hashes | Kind::HashKey => self.keys += 1,
             Kind::Other(_) => {}
         }
     }
@@ -177,6 +185,8 @@ pub struct Store {
     cluster: String,
     snapshot: Arc<RoutingSnapshot>,
     credentials: Arc<BTreeMap<ObjectId, Credential>>,
+    hashes: Arc<BTreeMap<ObjectId, Hashes>>,
+    hash_key: Option<HashKey>,
     sides: BTreeMap<Key, Side>,
     tombstones: Tombstones,
     /// What is refused, since when.
@@ -217,8 +227,16 @@ impl Store {
                 hash: c.hash,
             })
             .collect();
-        self.connection = Some(Connection::new(&self.sides, self.credentials.keys()));
-        Held { cluster: self.cluster.clone(), resources, credentials }
+        let hashes = self.hashes.iter().map(|(id, h)| HeldHashes {
+            id: id.clone(),
+            version: h.version,
+            digest: h.digest(),
+        });
+        let hashes = hashes.collect();
+        let hash_key = self.hash_key.as_ref().map(HashKey::digest);
+        let with = (self.credentials.keys(), self.hashes.keys());
+        self.connection = Some(Connection::new(&self.sides, with));
+        Held { cluster: self.cluster.clone(), resources, credentials, hashes, hash_key }
     }
 
     /// The connection is over: what it staged is void.

@@ -8,6 +8,8 @@ use crate::{
 
 /// The kind of aliases, as it enters the revision and stands in frames.
 pub const ALIAS: &str = "Alias";
+/// The kind of callers' keys.
+pub const KEY: &str = "Key";
 /// The kind of targets.
 pub const TARGET: &str = "Target";
 
@@ -41,7 +43,8 @@ impl RoutingSnapshot {
             }
         }
         let aliases = self.aliases.iter().map(|(id, r)| (ALIAS, id, of(r)));
+        let keys = self.keys.iter().map(|(id, r)| (KEY, id, of(r)));
         let targets = self.targets.iter().map(|(id, r)| (TARGET, id, of(r)));
-        revision(aliases.chain(targets))
+        revision(aliases.chain(keys).chain(targets))
     }
 }

@@ -2,10 +2,11 @@
 //! travels on the watch stream one resource at a time, so each stands alone: an alias names its
 //! targets by id, and what it nests is inlined. Holds no secret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::key::CompiledKey;
 use crate::{
     catalog::{AuthKind, CapabilitySet, ProviderKind},
     category::{CompiledChoice, CompiledOverride},
@@ -28,6 +29,13 @@ pub struct RoutingSnapshot {
     pub aliases: BTreeMap<ObjectId, Resource<CompiledAlias>>,
     /// The targets, by id.
     pub targets: BTreeMap<ObjectId, Resource<CompiledTarget>>,
+    /// The callers' keys, by id. Shared, since there may be many and they change seldom.
+    #[serde(default, skip_serializing_if = "no_keys")]
+    pub keys: Arc<BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>>,
+}
+
+fn no_keys(keys: &BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>) -> bool {
+    keys.is_empty()
 }
 
 /// One resource of the snapshot.

@@ -49,8 +49,8 @@ fn chain(sum: Digest, line: &[u8]) -> Digest {
 
 /// The checksum that a COMMIT carries: over what came before it and what it says itself.
 fn seal(sum: Digest, commit: &Commit) -> Digest {
-    let Counts { aliases, targets, credentials } = commit.counts;
-    let counts = [aliases, targets, credentials].map(|n| (n as u64).to_le_bytes());
+    let Counts { aliases, targets, credentials, keys, hashes } = commit.counts;
+    let counts = [aliases, targets, credentials, keys, hashes].map(|n| (n as u64).to_le_bytes());
     Digest::of_parts([sum.as_bytes(), commit.revision.as_bytes(), counts.as_flattened()])
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     credential::{AdminToken, Credential, Written},
+    hashes::{HashKey, HashesFrame},
     kind::{Key, Kind},
 };
 
@@ -24,6 +25,10 @@ pub enum Frame {
     Remove(Remove),
     /// A target's credential is this, or is gone.
     Credential(CredentialFrame),
+    /// The hashes of a caller's key are these, or are gone.
+    Hashes(HashesFrame),
+    /// The key that all hashes are made with.
+    HashKey(HashKey),
     /// What came since the last one takes effect.
     Commit(Commit),
     /// What all other routers saw, and this one's shares of the limits. It is staged for no COMMIT:
@@ -48,6 +53,8 @@ impl Frame {
             Self::Hold(_) => "HOLD",
             Self::Remove(_) => "REMOVE",
             Self::Credential(_) => "CREDENTIAL",
+            Self::Hashes(_) => "HASHES",
+            Self::HashKey(_) => "HASHKEY",
             Self::Commit(_) => "COMMIT",
             Self::Fleet(_) => "FLEET",
             Self::Heartbeat(_) => "HEARTBEAT",
@@ -189,6 +196,12 @@ pub struct Counts {
     pub targets: usize,
     /// Credentials.
     pub credentials: usize,
+    /// Callers' keys, held ones too.
+    #[serde(default)]
+    pub keys: usize,
+    /// Callers' keys that have hashes.
+    #[serde(default)]
+    pub hashes: usize,
 }
 
 /// What came since the last COMMIT takes effect.
@@ -270,6 +283,17 @@ struct CredentialIn {
     material: Option<Written<String>>,
 }
 
+/// The one place where the key of the hashes is written.
+#[derive(Serialize)]
+struct HashKeyOut<'a> {
+    key: &'a str,
+}
+
+#[derive(Deserialize)]
+struct HashKeyIn {
+    key: String,
+}
+
 /// What can be told of a frame that does not decode.
 #[derive(Deserialize)]
 struct Head {
@@ -300,6 +324,11 @@ pub(crate) fn write(
                 hash: credential.as_ref().map(|c| c.hash),
                 material: credential.as_ref().map(|c| c.material().into()),
             };
+            serde_json::to_writer(out, &Typed { r#type, body })
+        }
+        Frame::Hashes(body) => serde_json::to_writer(out, &Typed { r#type, body }),
+        Frame::HashKey(key) => {
+            let body = HashKeyOut { key: key.text() };
             serde_json::to_writer(out, &Typed { r#type, body })
         }
         Frame::Commit(commit) => {
@@ -351,6 +380,12 @@ pub(crate) fn read(line: &[u8]) -> Result<(Frame, Option<Digest>), serde_json::E
                 .map(|(hash, material)| Credential::new(version, hash, material.into()));
             Frame::Credential(CredentialFrame { target, version, credential })
         })?,
+        "HASHES" => about(line, Frame::Hashes)?,
+        "HASHKEY" => {
+            let HashKeyIn { key } = serde_json::from_slice(line)?;
+            let fault = || serde::de::Error::custom("the key of the hashes is none");
+            Frame::HashKey(HashKey::read(key).ok_or_else(fault)?)
+        }
         "COMMIT" => {
             let CheckedCommit { commit, checksum } = serde_json::from_slice(line)?;
             return Ok((Frame::Commit(commit), Some(checksum)));
@@ -381,11 +416,13 @@ fn about<T: DeserializeOwned>(
     let key = match (head.kind, head.id, head.target) {
         (Some(kind), Some(id), _) => Key::new(kind, id),
         (None, None, Some(target)) => Key::new(Kind::Credential, target),
+        // Only hashes have an id and no kind.
+        (None, Some(id), None) => Key::new(Kind::Hashes, id),
         _ => return Err(error),
     };
     // The error of a credential's frame may quote what it stumbled over.
     let message = match key.kind {
-        Kind::Credential => "the frame does not decode".to_owned(),
+        Kind::Credential | Kind::Hashes => "the frame does not decode".to_owned(),
         _ => error.to_string(),
     };
     Ok(Frame::Unreadable(Unreadable {

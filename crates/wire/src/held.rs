@@ -19,6 +19,12 @@ pub struct Held {
     /// The credentials.
     #[serde(default)]
     pub credentials: Vec<HeldCredential>,
+    /// The hashes of callers' keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashes: Vec<HeldHashes>,
+    /// What tells the key of these hashes from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_key: Option<Digest>,
 }
 
 /// A resource that a router holds.
@@ -49,4 +55,16 @@ pub struct HeldCredential {
     pub version: u64,
     /// The keyed hash that came with it.
     pub hash: Digest,
+}
+
+/// The hashes of a caller's key that a router holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldHashes {
+    /// The AccessKey.
+    pub id: ObjectId,
+    /// Their version.
+    pub version: u64,
+    /// What tells them from others.
+    pub digest: Digest,
 }

@@ -13,6 +13,12 @@ pub enum Kind {
     Alias,
     /// A target's credential.
     Credential,
+    /// The key of the hashes that stand for callers' keys; there is one, which has no name.
+    HashKey,
+    /// The hashes of a caller's key.
+    Hashes,
+    /// A caller's key, compiled.
+    Key,
     /// A compiled target.
     Target,
     /// One that this build does not know.
@@ -25,6 +31,9 @@ impl Kind {
         match self {
             Self::Alias => revision::ALIAS,
             Self::Credential => "Credential",
+            Self::HashKey => "HashKey",
+            Self::Hashes => "Hashes",
+            Self::Key => revision::KEY,
             Self::Target => revision::TARGET,
             Self::Other(name) => name,
         }
@@ -36,6 +45,9 @@ impl From<&str> for Kind {
         match name {
             revision::ALIAS => Self::Alias,
             "Credential" => Self::Credential,
+            "HashKey" => Self::HashKey,
+            "Hashes" => Self::Hashes,
+            revision::KEY => Self::Key,
             revision::TARGET => Self::Target,
             other => Self::Other(other.into()),
         }
@@ -97,6 +109,21 @@ impl Key {
     /// The key of a target.
     pub fn target(id: &ObjectId) -> Self {
         Self::new(Kind::Target, id.clone())
+    }
+
+    /// The key of an AccessKey.
+    pub fn access_key(id: &ObjectId) -> Self {
+        Self::new(Kind::Key, id.clone())
+    }
+
+    /// The key of the hashes of an AccessKey.
+    pub fn hashes(id: &ObjectId) -> Self {
+        Self::new(Kind::Hashes, id.clone())
+    }
+
+    /// The key of the one key of all hashes.
+    pub fn hash_key() -> Self {
+        Self::new(Kind::HashKey, ObjectId::new("", ""))
     }
 
     /// The key of a target's credential.

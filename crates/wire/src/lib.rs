@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! POST /v1/watch?router=NAME&protocol=1     the body: Held
-//! <- HELLO  (UPSERT | HOLD | REMOVE | CREDENTIAL)*  COMMIT  FLEET  ...  HEARTBEAT  ...  RECONNECT
+//! <- HELLO  (UPSERT | HOLD | REMOVE | CREDENTIAL | HASHES | HASHKEY)*  COMMIT  FLEET  ...
+//!    HEARTBEAT  ...  RECONNECT
 //! ```
 //!
 //! One resource a frame, one frame a line. What came since the last COMMIT takes effect at once or
@@ -16,6 +17,7 @@
 mod codec;
 mod credential;
 mod frame;
+mod hashes;
 mod held;
 mod kind;
 
@@ -25,7 +27,8 @@ pub use frame::{
     Cause, Commit, Counts, CredentialFrame, Frame, Heartbeat, Hello, Hold, Reconnect, Remove,
     Unreadable, Upsert, hold_digest,
 };
-pub use held::{Held, HeldCredential, HeldResource};
+pub use hashes::{HashKey, Hashes, HashesFrame};
+pub use held::{Held, HeldCredential, HeldHashes, HeldResource};
 pub use kind::{Key, Kind};
 
 /// The version of the protocol, the only one so far.

@@ -7,14 +7,16 @@ use proptest::prelude::*;
 use routing::{
     Digest, ObjectId,
     fleet::{Dimension, Draw, FleetLimit, FleetModel, FleetView, LimitKey},
+    hmac::Hmac,
+    key::KeyHash,
     material::{AwsKey, GoogleKey, Material},
     stats::{Part, Sums, TimeScale},
 };
 use serde_json::value::RawValue;
 use wire::{
     AdminToken, Cause, Commit, Counts, Credential, CredentialFrame, DecodeError, Decoder,
-    EncodeError, Encoder, Frame, Heartbeat, Hello, Hold, Key, Kind, MAX_LINE, Reconnect, Remove,
-    Upsert,
+    EncodeError, Encoder, Frame, HashKey, HashesFrame, Heartbeat, Hello, Hold, Key, Kind, MAX_LINE,
+    Reconnect, Remove, Upsert,
 };
 
 fn name() -> impl Strategy<Value = String> {
@@ -26,7 +28,7 @@ fn id() -> impl Strategy<Value = ObjectId> {
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Alias), Just(Kind::Target), Just(Kind::from("Key"))]
+    prop_oneof![Just(Kind::Alias), Just(Kind::Target), Just(Kind::Key), Just(Kind::from("Later"))]
 }
 
 fn digest() -> impl Strategy<Value = Digest> {
@@ -86,9 +88,18 @@ fn frame() -> impl Strategy<Value = Frame> {
         ),
         1 => proptest::option::of(any::<u32>()).prop_map(|routers| Frame::Heartbeat(Heartbeat { routers })),
         1 => any::<u64>().prop_map(|after_millis| Frame::Reconnect(Reconnect { after_millis })),
-        1 => (digest(), any::<[u16; 3]>()).prop_map(|(revision, n)| {
-            let [aliases, targets, credentials] = n.map(usize::from);
-            Frame::Commit(Commit { revision, counts: Counts { aliases, targets, credentials } })
+        1 => (id(), any::<u64>(), proptest::collection::vec(any::<[u8; 4]>(), 0..3)).prop_map(
+            |(id, version, keys)| {
+                let hmac = Hmac::new(b"k");
+                let hashes = keys.iter().map(|key| KeyHash::of(&hmac, key)).collect();
+                Frame::Hashes(HashesFrame { id, version, hashes })
+            }
+        ),
+        1 => any::<[u8; 32]>().prop_map(|key| Frame::HashKey(HashKey::new(&key))),
+        1 => (digest(), any::<[u16; 5]>()).prop_map(|(revision, n)| {
+            let [aliases, targets, credentials, keys, hashes] = n.map(usize::from);
+            let counts = Counts { aliases, targets, credentials, keys, hashes };
+            Frame::Commit(Commit { revision, counts })
         }),
         1 => (name(), name(), proptest::collection::vec(name(), 0..3), proptest::option::of(name())).prop_map(
             |(controller, cluster, features, token)| Frame::Hello(Hello {
@@ -146,6 +157,8 @@ fn shown(frame: &Frame) -> String {
             hex(&c.material().canonical())
         }
         Frame::Hello(Hello { admin_token: Some(token), .. }) => token.expose().to_owned(),
+        Frame::Hashes(frame) => format!("{}", KeyHash::digest(&frame.hashes)),
+        Frame::HashKey(key) => hex::encode(key.bytes()),
         _ => String::new(),
     };
     format!("{frame:?}{material}")

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod access_keys;
 mod aliases;
 mod all_failed;
 mod bad_input;

@@ -220,6 +220,8 @@ impl Controller {
         self.publisher.publish(Publication {
             snapshot: Arc::new(world.snapshot()),
             credentials: world.credentials.clone(),
+            hashes: std::collections::BTreeMap::new(),
+            hash_key: compiler::SecretBytes::new(vec![7; 32]),
             deleted: world.deleted.clone(),
             known: Box::new(move |_, _| known),
         });

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{ModelAlias, ProviderTarget};
-use compiler::{Finding, SecretData, ServiceFacts, Stored, World};
+use api::{AccessKey, ModelAlias, ProviderTarget};
+use compiler::{Finding, SecretBytes, SecretData, ServiceFacts, Stored, World};
 use kube::Resource;
 use routing::ObjectId;
 
@@ -18,6 +18,7 @@ use super::{
 pub(super) struct Objects {
     pub(super) aliases: BTreeMap<ObjectId, Arc<ModelAlias>>,
     pub(super) targets: BTreeMap<ObjectId, Arc<ProviderTarget>>,
+    pub(super) keys: BTreeMap<ObjectId, Arc<AccessKey>>,
     /// `None`: a variable of its values is not set.
     pub(super) secrets: BTreeMap<ObjectId, Option<Arc<SecretData>>>,
     pub(super) config_maps: BTreeMap<ObjectId, Arc<BTreeMap<String, String>>>,
@@ -33,12 +34,14 @@ impl Loaded {
         let objects = &self.objects;
         let aliases = objects.aliases.iter().map(|(id, alias)| (id.clone(), self.stored(alias)));
         let targets = objects.targets.iter().map(|(id, target)| (id.clone(), self.stored(target)));
+        let keys = objects.keys.iter().map(|(id, key)| (id.clone(), self.stored(key)));
         let secrets = objects.secrets.iter();
         let secrets =
             secrets.filter_map(|(id, data)| Some((id.clone(), Arc::clone(data.as_ref()?))));
         let mut world = World {
             aliases: aliases.collect(),
             targets: targets.collect(),
+            keys: keys.collect(),
             secrets: secrets.collect(),
             config_maps: objects.config_maps.clone(),
             namespaces: Some(self.namespaces()),
@@ -85,7 +88,9 @@ impl Loaded {
     /// Every namespace that is named; those without a document have the label that all have.
     fn namespaces(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         let mut namespaces = self.objects.namespaces.clone();
-        for id in self.objects.aliases.keys().chain(self.objects.targets.keys()) {
+        let objects = &self.objects;
+        let ids = objects.aliases.keys().chain(objects.targets.keys()).chain(objects.keys.keys());
+        for id in ids {
             let name = id.namespace.to_string();
             let label = ("kubernetes.io/metadata.name".to_owned(), name.clone());
             namespaces.entry(name).or_insert_with(|| BTreeMap::from([label]));
@@ -118,6 +123,15 @@ fn suppose(world: &mut World) {
             if let Some(tls) = endpoint.and_then(|endpoint| endpoint.tls.as_mut()) {
                 tls.ca_bundle_ref = None;
             }
+        }
+    }
+    for (id, stored) in &world.keys {
+        let named = &stored.object.spec.secret_ref;
+        let secret = ObjectId::new(id.namespace.clone(), named.name.as_str());
+        if !world.secrets.contains_key(&secret) {
+            // Nobody's key is another's.
+            let value = SecretBytes::new(format!("{id}/{}", named.key).into_bytes());
+            supposed.entry(secret).or_default().data.insert(named.key.clone(), value);
         }
     }
     world.secrets.extend(supposed.into_iter().map(|(id, data)| (id, Arc::new(data))));

@@ -53,6 +53,7 @@ fn add(world: &mut World, document: &Value) {
                 list => Namespaces::Named(strings(list)),
             };
             settings.dev = document["dev"].as_bool().unwrap_or_default();
+            world.now = document["now"].as_i64();
             if let Some(domain) = document["clusterDomain"].as_str() {
                 domain.clone_into(&mut settings.cluster_domain);
             }
@@ -64,6 +65,10 @@ fn add(world: &mut World, document: &Value) {
         "ProviderTarget" => match stored(document) {
             Ok(stored) => drop(world.targets.insert(id, stored)),
             Err(note) => drop(world.undecodable.insert((Kind::Target, id), note)),
+        },
+        "AccessKey" => match stored(document) {
+            Ok(stored) => drop(world.keys.insert(id, stored)),
+            Err(note) => drop(world.undecodable.insert((Kind::Key, id), note)),
         },
         "Secret" => {
             let bytes = |(key, value): (String, String)| (key, SecretBytes::new(value.into()));
@@ -120,12 +125,18 @@ pub(crate) fn whole(compiled: &Compiled) -> Value {
         .iter()
         .map(|(id, state)| (id.to_string(), format!("{state:?}")))
         .collect();
-    json!({
+    let hashes = compiled.hashes.iter().map(|(id, state)| (id.to_string(), format!("{state:?}")));
+    let mut whole = json!({
         "snapshot": serde_json::to_value(&compiled.snapshot).expect("a snapshot is JSON"),
         "credentials": credentials,
         "findings": serde_json::to_value(&compiled.findings).expect("findings are JSON"),
         "statuses": serde_json::to_value(&compiled.statuses).expect("statuses are JSON"),
-    })
+    });
+    let hashes: BTreeMap<String, String> = hashes.collect();
+    if !hashes.is_empty() {
+        whole["hashes"] = json!(hashes);
+    }
+    whole
 }
 
 /// What a golden file shows: everything but what would drown it, which properties cover. Digests

@@ -5,10 +5,12 @@ use std::{cmp::Ordering, collections::BTreeMap};
 use routing::{Digest, ObjectId, snapshot::Resource};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use wire::{Cause, CredentialFrame, Frame, Hold, Key, Kind, Remove, Upsert, hold_digest};
+use wire::{
+    Cause, CredentialFrame, Frame, HashesFrame, Hold, Key, Kind, Remove, Upsert, hold_digest,
+};
 
 use super::{
-    credentials::Wanted,
+    credentials::{Held, Wanted},
     state::State,
     view::{Mark, View},
 };
@@ -32,6 +34,14 @@ pub(super) enum Step {
         key: Key,
         version: u64,
         cause: Cause,
+    },
+    /// The key of all hashes, which is in the state.
+    HashKey,
+    /// The hashes of a caller's key are in the state; `false`: it is revoked.
+    Hashes {
+        id: ObjectId,
+        version: u64,
+        set: bool,
     },
     /// The credential is in the state; `false`: it is revoked.
     Credential {
@@ -60,6 +70,7 @@ pub(super) fn plan(view: &mut View, state: &State, now: Instant) -> Plan {
     // Targets first, for who reads along.
     resources(&Kind::Target, &mut view.targets, &state.snapshot.targets, state, &mut plan);
     resources(&Kind::Alias, &mut view.aliases, &state.snapshot.aliases, state, &mut plan);
+    resources(&Kind::Key, &mut view.keys, &state.snapshot.keys, state, &mut plan);
     let absent = |step: &Step| match step {
         Step::Remove { key, version, cause: Cause::Absent } => Some((key.clone(), *version)),
         _ => None,
@@ -75,10 +86,28 @@ pub(super) fn plan(view: &mut View, state: &State, now: Instant) -> Plan {
     view.credentials.retain(|target, _| targets.contains_key(target));
     for (target, wanted) in &state.credentials {
         if targets.contains_key(target) {
-            credential(target, wanted, &mut view.credentials, now, &mut plan);
+            let step = |version, set| Step::Credential { target: target.clone(), version, set };
+            plan.steps.extend(secret(target, wanted, &mut view.credentials, now, step));
         }
     }
+    hashes(view, state, now, &mut plan);
     plan
+}
+
+/// The same of callers' keys, whose hashes are worth nothing without what they are made with.
+fn hashes(view: &mut View, state: &State, now: Instant, plan: &mut Plan) {
+    if let Some((_, digest)) = &state.hash_key
+        && view.hash_key != Some(*digest)
+    {
+        view.hash_key = Some(*digest);
+        plan.steps.push(Step::HashKey);
+    }
+    let keys = &view.keys;
+    view.hashes.retain(|id, _| keys.contains_key(id));
+    for (id, wanted) in state.hashes.iter().filter(|(id, _)| keys.contains_key(*id)) {
+        let step = |version, set| Step::Hashes { id: id.clone(), version, set };
+        plan.steps.extend(secret(id, wanted, &mut view.hashes, now, step));
+    }
 }
 
 /// States doubted absences again when a newer list confirms them.
@@ -167,36 +196,36 @@ fn difference<T>(
     }
 }
 
-fn credential(
-    target: &ObjectId,
-    wanted: &Wanted,
+/// The step from what a router holds of a secret to what it should.
+fn secret<T: Held>(
+    id: &ObjectId,
+    wanted: &Wanted<T>,
     held: &mut BTreeMap<ObjectId, (u64, Digest)>,
     now: Instant,
-    plan: &mut Plan,
-) {
-    let has = held.get(target).copied();
+    step: impl FnOnce(u64, bool) -> Step,
+) -> Option<Step> {
+    let has = held.get(id).copied();
     let mut version = wanted.version();
     match wanted {
-        Wanted::Set(credential, until) if until.is_none_or(|until| now < until) => {
-            if has.is_none_or(|(_, hash)| hash != credential.hash) {
-                held.insert(target.clone(), (version, credential.hash));
-                let target = target.clone();
-                plan.steps.push(Step::Credential { target, version, set: true });
+        Wanted::Set(secret, until) if until.is_none_or(|until| now < until) => {
+            let digest = secret.digest();
+            if has.is_some_and(|(_, has)| has == digest) {
+                return None;
             }
-            return;
+            held.insert(id.clone(), (version, digest));
+            return Some(step(version, true));
         }
-        Wanted::Keep { until, .. } if now < *until => return,
+        Wanted::Keep { until, .. } if now < *until => return None,
         // It is unusable for too long: what it was replaced by is newer than it.
         Wanted::Set(..) | Wanted::Keep { .. } | Wanted::Gone { .. } => {}
     }
-    if let Some((held_version, _)) = has {
-        // This controller sent it, or its like would have: it knows what that was replaced by.
-        if matches!(wanted, Wanted::Set(..)) {
-            version = version.max(held_version);
-        }
-        held.remove(target);
-        plan.steps.push(Step::Credential { target: target.clone(), version, set: false });
+    let (held_version, _) = has?;
+    // This controller sent it, or its like would have: it knows what that was replaced by.
+    if matches!(wanted, Wanted::Set(..)) {
+        version = version.max(held_version);
     }
+    held.remove(id);
+    Some(step(version, false))
 }
 
 impl Step {
@@ -214,7 +243,10 @@ impl Step {
                 let (reason, message) = match key.kind {
                     Kind::Alias => hold_of(state.snapshot.aliases.get(&key.id)?)?,
                     Kind::Target => hold_of(state.snapshot.targets.get(&key.id)?)?,
-                    Kind::Credential | Kind::Other(_) => return None,
+                    Kind::Key => hold_of(state.snapshot.keys.get(&key.id)?)?,
+                    Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => {
+                        return None;
+                    }
                 };
                 let Key { kind, id } = key.clone();
                 Some(Frame::Hold(Hold { kind, id, version: *version, reason, message }))
@@ -222,6 +254,15 @@ impl Step {
             Self::Remove { key, version, cause } => {
                 let Key { kind, id } = key.clone();
                 Some(Frame::Remove(Remove { kind, id, version: *version, cause: *cause }))
+            }
+            Self::HashKey => Some(Frame::HashKey(state.hash_key.as_ref()?.0.clone())),
+            Self::Hashes { id, version, set } => {
+                let hashes = match state.hashes.get(id) {
+                    Some(Wanted::Set(hashes, _)) if *set => hashes.hashes.to_vec(),
+                    _ if *set => return None,
+                    _ => Vec::new(),
+                };
+                Some(Frame::Hashes(HashesFrame { id: id.clone(), version: *version, hashes }))
             }
             Self::Credential { target, version, set } => {
                 let credential = match state.credentials.get(target) {

@@ -9,12 +9,12 @@ use std::{
 
 use compiler::SecretBytes;
 use routing::{
-    ObjectId, RoutingSnapshot,
+    Digest, ObjectId, RoutingSnapshot,
     snapshot::{CompiledAlias, Resource},
 };
 use serde::Serialize;
 use tokio::time::Instant;
-use wire::{Cause, Key, Kind, MAX_RESOURCE};
+use wire::{Cause, HashKey, Hashes, Key, Kind, MAX_RESOURCE};
 
 use super::{
     KnownUntil, Publication,
@@ -31,6 +31,9 @@ const MOST: usize = 20_000;
 pub(super) struct State {
     pub(super) snapshot: Arc<RoutingSnapshot>,
     pub(super) credentials: BTreeMap<ObjectId, Wanted>,
+    pub(super) hashes: BTreeMap<ObjectId, Wanted<Hashes>>,
+    /// What the hashes are made with, and what tells it from others; `None`: there are no keys.
+    pub(super) hash_key: Option<(HashKey, Digest)>,
     known: Box<KnownUntil>,
     deleted: BTreeMap<Key, (u64, Instant)>,
 }
@@ -54,13 +57,19 @@ impl State {
                 None => drop(credentials.remove(&target)),
             }
         }
+        let hashes = credentials::hashes(before, &publication, now);
+        let hash_key = (!publication.snapshot.keys.is_empty()).then(|| {
+            let key = HashKey::new(publication.hash_key.expose());
+            let digest = key.digest();
+            (key, digest)
+        });
         let mut deleted = before.map(|b| b.deleted.clone()).unwrap_or_default();
         deleted.retain(|_, (_, at)| now.duration_since(*at) < KEPT);
         for (key, version) in publication.deleted {
             deleted.insert(key, (version, now));
         }
-        let mut state =
-            Self { snapshot: publication.snapshot, credentials, known: publication.known, deleted };
+        let (snapshot, known) = (publication.snapshot, publication.known);
+        let mut state = Self { snapshot, credentials, hashes, hash_key, known, deleted };
         // What is there again is not gone: should it go once more, that has a version of its own.
         let mut deleted = std::mem::take(&mut state.deleted);
         deleted.retain(|key, _| !state.has(key));
@@ -77,7 +86,8 @@ impl State {
     fn withdraw(&mut self, before: &Self, now: Instant) {
         let aliases = before.snapshot.aliases.iter().map(|(id, r)| (Key::alias(id), r.version()));
         let targets = before.snapshot.targets.iter().map(|(id, r)| (Key::target(id), r.version()));
-        for (key, version) in aliases.chain(targets) {
+        let keys = before.snapshot.keys.iter().map(|(id, r)| (Key::access_key(id), r.version()));
+        for (key, version) in aliases.chain(targets).chain(keys) {
             if self.has(&key) || self.deleted.contains_key(&key) {
                 continue;
             }
@@ -124,7 +134,8 @@ impl State {
         match key.kind {
             Kind::Alias => self.snapshot.aliases.contains_key(&key.id),
             Kind::Target => self.snapshot.targets.contains_key(&key.id),
-            Kind::Credential | Kind::Other(_) => false,
+            Kind::Key => self.snapshot.keys.contains_key(&key.id),
+            Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => false,
         }
     }
 
@@ -145,7 +156,8 @@ impl State {
         match key.kind {
             Kind::Alias => json(self.snapshot.aliases.get(&key.id)),
             Kind::Target => json(self.snapshot.targets.get(&key.id)),
-            Kind::Credential | Kind::Other(_) => None,
+            Kind::Key => json(self.snapshot.keys.get(&key.id)),
+            Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use api::ProviderTarget;
 use compiler::{CredentialState, SecretBytes, SecretData, Stored, World, compile};
 use routing::{ObjectId, RoutingSnapshot, snapshot::Resource};
 use tokio::time::{Instant, advance};
-use wire::{Cause, Frame, Held, HeldCredential, HeldResource, Key, Kind};
+use wire::{Cause, Frame, Held, HeldCredential, HeldHashes, HeldResource, Key, Kind};
 
 use super::{Publication, plan::plan, state::State, view::View};
 
@@ -44,6 +44,8 @@ fn publication(world: &World) -> Publication {
     Publication {
         snapshot: Arc::new(compiled.snapshot),
         credentials: compiled.credentials,
+        hashes: compiled.hashes,
+        hash_key: SecretBytes::new(vec![7; 32]),
         deleted: BTreeMap::new(),
         known: Box::new(|_, _| Some(100)),
     }
@@ -83,10 +85,18 @@ fn held(view: &View) -> Held {
         version: *version,
         hash: *hash,
     });
+    let keys = view.keys.iter().map(|one| of(Kind::Key, one));
+    let hashes = view.hashes.iter().map(|(id, (version, digest))| HeldHashes {
+        id: id.clone(),
+        version: *version,
+        digest: *digest,
+    });
     Held {
         cluster: "one".to_owned(),
-        resources: targets.chain(aliases).collect(),
+        resources: targets.chain(aliases).chain(keys).collect(),
         credentials: credentials.collect(),
+        hashes: hashes.collect(),
+        hash_key: view.hash_key,
     }
 }
 
@@ -162,6 +172,8 @@ async fn doubted_absences_are_stated_again_of_a_newer_list() {
     let empty = |until: u64| Publication {
         snapshot: Arc::new(RoutingSnapshot::default()),
         credentials: BTreeMap::from([(id("t"), CredentialState::Absent)]),
+        hashes: BTreeMap::new(),
+        hash_key: SecretBytes::new(vec![7; 32]),
         deleted: BTreeMap::new(),
         known: Box::new(move |_, _| Some(until)),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use routing::{
     Digest, ObjectId,
-    revision::{ALIAS, TARGET, revision},
+    revision::{ALIAS, KEY, TARGET, revision},
 };
 use wire::{Counts, Held, Key, Kind};
 
@@ -26,6 +26,12 @@ pub(super) struct View {
     pub(super) targets: BTreeMap<ObjectId, Mark>,
     /// Version and keyed hash.
     pub(super) credentials: BTreeMap<ObjectId, (u64, Digest)>,
+    /// Callers' keys.
+    pub(super) keys: BTreeMap<ObjectId, Mark>,
+    /// Version and digest of the hashes of callers' keys.
+    pub(super) hashes: BTreeMap<ObjectId, (u64, Digest)>,
+    /// What tells the key of these hashes from others.
+    pub(super) hash_key: Option<Digest>,
     /// What the router was told to be absent, as of which version, and will not believe before it
     /// hears it again of a newer list.
     pub(super) doubted: BTreeMap<Key, u64>,
@@ -41,8 +47,13 @@ impl View {
             match kind {
                 Kind::Alias => drop(view.aliases.insert(id, mark)),
                 Kind::Target => drop(view.targets.insert(id, mark)),
-                Kind::Credential | Kind::Other(_) => {}
+                Kind::Key => drop(view.keys.insert(id, mark)),
+                Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => {}
             }
+        }
+        view.hash_key = held.hash_key;
+        for hashes in held.hashes {
+            view.hashes.insert(hashes.id, (hashes.version, hashes.digest));
         }
         for credential in held.credentials {
             view.credentials.insert(credential.target, (credential.version, credential.hash));
@@ -58,11 +69,14 @@ impl View {
         ) -> impl Iterator<Item = (&'a str, &'a ObjectId, Option<Digest>)> {
             marks.iter().map(move |(id, m)| (kind, id, m.digest.filter(|_| m.hold.is_none())))
         }
-        let all = of(ALIAS, &self.aliases).chain(of(TARGET, &self.targets));
+        let all = of(ALIAS, &self.aliases).chain(of(KEY, &self.keys));
+        let all = all.chain(of(TARGET, &self.targets));
         let counts = Counts {
             aliases: self.aliases.len(),
             targets: self.targets.len(),
             credentials: self.credentials.len(),
+            keys: self.keys.len(),
+            hashes: self.hashes.len(),
         };
         (revision(all), counts)
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{ConditionType, ModelAlias, ProviderTarget};
+use api::{AccessKey, ConditionType, ModelAlias, ProviderTarget};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
@@ -230,6 +230,7 @@ impl Writer {
     fn write(&mut self, subject: Subject, uid: &str, version: u64, status: &Value) {
         let resource = match subject.kind {
             Kind::Alias => ApiResource::erase::<ModelAlias>(&()),
+            Kind::Key => ApiResource::erase::<AccessKey>(&()),
             _ => ApiResource::erase::<ProviderTarget>(&()),
         };
         let objects: Api<DynamicObject> =

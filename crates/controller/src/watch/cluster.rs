@@ -89,6 +89,11 @@ impl Cluster {
         }
     }
 
+    /// What time it is, in seconds since 1970.
+    pub(crate) fn is_now(&mut self, now: i64) {
+        Arc::make_mut(&mut self.world).now = Some(now);
+    }
+
     /// The world as it was told.
     pub(crate) fn world(&mut self) -> Arc<World> {
         if std::mem::take(&mut self.refill) {
@@ -136,6 +141,7 @@ impl Cluster {
         match change {
             Change::Aliases(source, news) => self.ours(source, news, &mut effects),
             Change::Targets(source, news) => self.ours(source, news, &mut effects),
+            Change::Keys(source, news) => self.ours(source, news, &mut effects),
             Change::Named(source, news) => self.marks(source, news, &mut effects),
             Change::Namespaces(source, news) => self.namespaces(source, news, &mut effects),
         }

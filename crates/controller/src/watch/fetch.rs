@@ -177,7 +177,7 @@ async fn get(client: Client, name: &Name) -> Result<Read, kube::Error> {
         Kind::ConfigMap => one(client, &name.id).await?.map(config_map),
         Kind::Service => one(client, &name.id).await?.map(service),
         // These are watched in full.
-        Kind::Alias | Kind::Target | Kind::Namespace => None,
+        Kind::Alias | Kind::Target | Kind::Key | Kind::Namespace => None,
     };
     Ok(read.unwrap_or(Read::Absent))
 }

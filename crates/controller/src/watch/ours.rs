@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{ModelAlias, ProviderTarget};
+use api::{AccessKey, ModelAlias, ProviderTarget};
 use compiler::World;
 use kube::Resource;
 use routing::ObjectId;
@@ -71,5 +71,24 @@ impl Ours for ProviderTarget {
         .into_iter()
         .flatten()
         .collect()
+    }
+}
+
+impl Ours for AccessKey {
+    const KIND: Kind = Kind::Key;
+    const WORLD_KIND: compiler::Kind = compiler::Kind::Key;
+
+    fn table(world: &mut World) -> &mut BTreeMap<ObjectId, compiler::Stored<Self>> {
+        &mut world.keys
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+
+    fn names(&self) -> BTreeSet<Name> {
+        let Some(namespace) = self.metadata.namespace.as_deref() else { return BTreeSet::new() };
+        let id = ObjectId::new(namespace, self.spec.secret_ref.name.as_str());
+        BTreeSet::from([Name { kind: Kind::Secret, id }])
     }
 }

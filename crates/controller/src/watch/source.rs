@@ -9,7 +9,7 @@ use std::fmt::{self, Debug};
 use std::pin::pin;
 use std::time::Duration;
 
-use api::{ModelAlias, ProviderTarget};
+use api::{AccessKey, ModelAlias, ProviderTarget};
 use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
@@ -40,6 +40,7 @@ const ABSENT_PERIOD: Duration = Duration::from_secs(5);
 pub(crate) enum Kind {
     Alias,
     Target,
+    Key,
     Secret,
     ConfigMap,
     Service,
@@ -52,6 +53,7 @@ impl Kind {
         match self {
             Self::Alias => "modelaliases",
             Self::Target => "providertargets",
+            Self::Key => "accesskeys",
             Self::Secret => "secrets",
             Self::ConfigMap => "configmaps",
             Self::Service => "services",
@@ -101,6 +103,7 @@ pub(crate) enum News<T> {
 pub(crate) enum Change {
     Aliases(Source, News<Stored<ModelAlias>>),
     Targets(Source, News<Stored<ProviderTarget>>),
+    Keys(Source, News<Stored<AccessKey>>),
     Named(Source, News<Mark>),
     Namespaces(Source, News<NamespaceMark>),
 }
@@ -167,6 +170,7 @@ impl Sources {
         for scope in scopes {
             start.namespaced(Kind::Alias, scope.as_deref(), named, Change::Aliases);
             start.namespaced(Kind::Target, scope.as_deref(), named, Change::Targets);
+            start.namespaced(Kind::Key, scope.as_deref(), named, Change::Keys);
             let tell = Change::Named;
             start.namespaced(Kind::Secret, scope.as_deref(), mark::<Secret>, tell);
             start.namespaced(Kind::ConfigMap, scope.as_deref(), mark::<ConfigMap>, tell);

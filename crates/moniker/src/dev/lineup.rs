@@ -1,14 +1,22 @@
 //! The files of `moniker dev` as they are loaded and compiled, again and again.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use cli::load::{self, Loaded, Problem, Severity};
-use compiler::{Compiled, CredentialState, Namespaces, SecretBytes, Settings, World, compile};
+use compiler::{
+    Compiled, CredentialState, KeyState, Namespaces, SecretBytes, Settings, World, compile,
+};
 use controller::publish::Publication;
 use router::store::Applied;
 use routing::{
     Digest,
     id::ObjectId,
+    key::KeyHash,
     snapshot::{Resource, Visibility},
 };
 use wire::Key;
@@ -32,6 +40,8 @@ pub(super) struct Lineup {
     sample: String,
     namespace: String,
     key: SecretBytes,
+    /// What the hashes of callers' keys are made with.
+    hash_key: SecretBytes,
     /// The number of the load, which is the version of all its objects.
     number: u64,
     /// What is published, or is to be.
@@ -50,6 +60,7 @@ impl Lineup {
             sample,
             namespace,
             key: key(),
+            hash_key: key(),
             number: 0,
             compiled: Compiled::default(),
             published: None,
@@ -97,7 +108,9 @@ impl Lineup {
             let problems = loaded.problems;
             return self.told(None, problems).map_or(Outcome::Same, Outcome::Bad);
         }
-        let world = loaded.world();
+        let mut world = loaded.world();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        world.now = i64::try_from(now.as_secs()).ok();
         self.missing = missing(&world);
         let compiled = compile(&world);
         let mut problems = loaded.problems.clone();
@@ -107,6 +120,12 @@ impl Lineup {
         let mut parts = vec![compiled.snapshot.revision.as_bytes()];
         let targets = compiled.statuses.targets.values();
         parts.extend(targets.filter_map(|s| s.credential_version.as_deref()).map(str::as_bytes));
+        let hashes = compiled.hashes.values().map(|state| match state {
+            KeyState::Present { hashes, .. } => KeyHash::digest(hashes),
+            KeyState::Absent | KeyState::Invalid { .. } => Digest::default(),
+        });
+        let hashes: Vec<Digest> = hashes.collect();
+        parts.extend(hashes.iter().map(Digest::as_bytes));
         let revision = Digest::of_parts(parts);
         self.compiled = compiled;
         self.told(Some(revision), problems).map_or(Outcome::Same, Outcome::Good)
@@ -131,6 +150,7 @@ impl Lineup {
                 exporting_namespaces: Namespaces::All,
                 dev: true,
                 credential_version_key: self.key.clone(),
+                key_hash_key: self.hash_key.clone(),
                 ..Settings::default()
             },
             ..load::Options::default()
@@ -167,7 +187,16 @@ impl Lineup {
                 CredentialState::Invalid { .. } => true,
             }
         };
+        let known = |(id, state): (&ObjectId, &KeyState)| {
+            let held = applied.hashes.get(id).map(|held| &*held.hashes);
+            match state {
+                KeyState::Present { hashes, .. } => held == Some(hashes),
+                KeyState::Absent => held.is_none(),
+                KeyState::Invalid { .. } => true,
+            }
+        };
         applied.snapshot.revision == snapshot.revision
+            && self.compiled.hashes.iter().all(known)
             && self.compiled.credentials.iter().filter(|(target, _)| has(target)).all(same)
     }
 
@@ -179,6 +208,7 @@ impl Lineup {
             .keys()
             .map(Key::alias)
             .chain(snapshot.targets.keys().map(Key::target))
+            .chain(snapshot.keys.keys().map(Key::access_key))
             .collect();
         let before = self.published.replace(keys.clone()).unwrap_or_default();
         let version = self.number;
@@ -187,6 +217,8 @@ impl Lineup {
         Publication {
             snapshot,
             credentials: self.compiled.credentials.clone(),
+            hashes: self.compiled.hashes.clone(),
+            hash_key: self.hash_key.clone(),
             deleted,
             known: Box::new(move |_, _| Some(version)),
         }

@@ -23,7 +23,7 @@ pub(super) fn line(text: &str) {
 }
 
 /// What a load came to.
-pub(super) fn loaded(lineup: &Lineup, outcome: &Outcome, first: bool) {
+pub(super) fn loaded(lineup: &Lineup, outcome: &Outcome, first: bool, namespace: &str) {
     match outcome {
         Outcome::Same => {}
         Outcome::Good(problems) => {
@@ -32,6 +32,9 @@ pub(super) fn loaded(lineup: &Lineup, outcome: &Outcome, first: bool) {
             tell(problems);
             aliases(lineup);
             missing(lineup);
+            if !first {
+                callers(lineup, namespace);
+            }
         }
         Outcome::Bad(problems) => {
             tell(problems);
@@ -141,14 +144,25 @@ pub(super) fn stream(args: &Args, url: &url::Url) {
     ));
 }
 
+/// Who is served.
+fn callers(lineup: &Lineup, namespace: &str) {
+    match lineup.compiled().snapshot.keys.len() {
+        0 => line(&format!("Callers need no key, and are those of namespace {namespace}.")),
+        1 => line("Callers need the key of the one AccessKey; without one they are refused."),
+        n => line(&format!("Callers need the key of one of {n} AccessKeys.")),
+    }
+}
+
 /// Where it is served, and a line to try.
-pub(super) fn address(namespace: &str, running: &Running, example: Option<&str>) {
+pub(super) fn address(namespace: &str, running: &Running, lineup: &Lineup) {
     let url = format!("http://{}/v1", running.listen);
-    line(&format!("Callers need no key, and are those of namespace {namespace}."));
-    if let Some(model) = example {
+    callers(lineup, namespace);
+    if let Some(model) = lineup.example() {
+        let anyone = lineup.compiled().snapshot.keys.is_empty();
+        let key = if anyone { "" } else { " -H \"authorization: Bearer $KEY\"" };
         line("Try:");
         line(&format!(
-            "  curl -i {url}/chat/completions -H 'content-type: application/json' \\\n    \
+            "  curl -i {url}/chat/completions{key} -H 'content-type: application/json' \\\n    \
              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \
              \"hello\"}}]}}'"
         ));

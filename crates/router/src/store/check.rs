@@ -2,11 +2,13 @@
 //! and what requests rely on without looking holds (indexes are in range, lists that are never empty
 //! are not).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use routing::{
     ObjectId,
-    snapshot::{CompiledAlias, CompiledLineup, CompiledTarget, MAX_CANDIDATES, Members},
+    snapshot::{
+        CompiledAlias, CompiledKey, CompiledLineup, CompiledTarget, MAX_CANDIDATES, Members,
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -22,6 +24,7 @@ const MAX_DEPTH: usize = 64;
 pub(crate) enum Value {
     Alias(Box<CompiledAlias>),
     Target(Box<CompiledTarget>),
+    Key(Arc<CompiledKey>),
 }
 
 /// Why a resource cannot be used.
@@ -65,7 +68,8 @@ pub(super) fn value(upsert: &Upsert) -> Result<Option<Value>, Unusable> {
             target_holds(&upsert.id, &target).map_err(|message| unusable("Invalid", message))?;
             Ok(Some(Value::Target(target)))
         }
-        Kind::Credential | Kind::Other(_) => Ok(None),
+        Kind::Key => Ok(Some(Value::Key(decode(raw.get())?))),
+        Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => Ok(None),
     }
 }
 

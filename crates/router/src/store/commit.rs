@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
-use routing::{Digest, Nanos, snapshot::Resource};
-use wire::{Commit, Credential, Key, Kind};
+use routing::{Digest, Nanos, key::KeyHash, snapshot::Resource};
+use wire::{Commit, Credential, Hashes, Key, Kind};
 
 use super::{
     Applied, Changed, DOUBT, Effects, Reason, Rejection, Shrink, Side, Store, Void,
@@ -73,6 +73,8 @@ impl Store {
             Applied {
                 snapshot: Arc::clone(&self.snapshot),
                 credentials: Arc::clone(&self.credentials),
+                hashes: Arc::clone(&self.hashes),
+                hash_key: self.hash_key.clone(),
                 changed,
             }
         });
@@ -106,6 +108,11 @@ impl Store {
                 credential.version = 0;
             }
         }
+        if !self.hashes.is_empty() {
+            for hashes in Arc::make_mut(&mut self.hashes).values_mut() {
+                hashes.version = 0;
+            }
+        }
         self.tombstones.clear();
         self.refused.clear();
     }
@@ -114,6 +121,7 @@ impl Store {
     fn floor(&self, key: &Key, now: Nanos) -> u64 {
         let held = match key.kind {
             Kind::Credential => self.credentials.get(&key.id).map(|c| c.version),
+            Kind::Hashes => self.hashes.get(&key.id).map(|h| h.version),
             _ => self.sides.get(key).map(|side| side.version),
         };
         held.max(self.tombstones.version(key, now)).unwrap_or(0)
@@ -148,7 +156,12 @@ impl Store {
         if self.refuse(work, &key, version) {
             return;
         }
-        if !matches!(change, Change::Delete | Change::Credential(None)) {
+        let ends = match &change {
+            Change::Delete | Change::Credential(None) => true,
+            Change::Hashes(hashes) => hashes.is_empty(),
+            _ => false,
+        };
+        if !ends {
             self.tombstones.remove(&key);
         }
         match change {
@@ -170,6 +183,13 @@ impl Store {
             Change::Reject(digest, unusable) => self.reject(work, key, version, digest, unusable),
             Change::Delete => self.remove(work, &key, version),
             Change::Credential(credential) => self.credential(work, &key, version, credential),
+            Change::Hashes(hashes) => self.hashes(work, &key, version, hashes),
+            Change::HashKey(hash_key) => {
+                if self.hash_key.as_ref() != Some(&hash_key) {
+                    work.changed.count(&key.kind);
+                    self.hash_key = Some(hash_key);
+                }
+            }
         }
     }
 
@@ -196,6 +216,10 @@ impl Store {
             Value::Target(value) => {
                 snapshot.targets.insert(id, Resource::Value { version, digest, value: *value });
             }
+            Value::Key(value) => {
+                let keys = Arc::make_mut(&mut snapshot.keys);
+                keys.insert(id, Resource::Value { version, digest, value });
+            }
         }
     }
 
@@ -218,7 +242,8 @@ impl Store {
         match key.kind {
             Kind::Alias => show(snapshot.aliases.entry(id), side),
             Kind::Target => show(snapshot.targets.entry(id), side),
-            Kind::Credential | Kind::Other(_) => {}
+            Kind::Key => show(Arc::make_mut(&mut snapshot.keys).entry(id), side),
+            Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => {}
         }
     }
 
@@ -236,7 +261,7 @@ impl Store {
         work.rejected += 1;
         // A version that cannot be read is not remembered: it must not stand above later ones.
         let version = if version == u64::MAX { self.floor(&key, work.now) } else { version };
-        if key.kind != Kind::Credential {
+        if !matches!(key.kind, Kind::Credential | Kind::Hashes) {
             match self.sides.get_mut(&key) {
                 Some(side) => side.version = version,
                 None => {
@@ -262,7 +287,8 @@ impl Store {
         match key.kind {
             Kind::Alias => drop(snapshot.aliases.remove(&key.id)),
             Kind::Target => drop(snapshot.targets.remove(&key.id)),
-            Kind::Credential | Kind::Other(_) => {}
+            Kind::Key => drop(Arc::make_mut(&mut snapshot.keys).remove(&key.id)),
+            Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => {}
         }
     }
 
@@ -287,6 +313,21 @@ impl Store {
                 credentials.remove(&key.id);
                 self.tombstones.insert(key.clone(), version, work.now);
             }
+        }
+    }
+
+    fn hashes(&mut self, work: &mut Work, key: &Key, version: u64, hashes: Vec<KeyHash>) {
+        self.rejections.remove(key);
+        let before = self.hashes.get(&key.id).map(|held| &*held.hashes);
+        if before.unwrap_or_default() != hashes {
+            work.changed.count(&key.kind);
+        }
+        let all = Arc::make_mut(&mut self.hashes);
+        if hashes.is_empty() {
+            all.remove(&key.id);
+            self.tombstones.insert(key.clone(), version, work.now);
+        } else {
+            all.insert(key.id.clone(), Hashes { version, hashes: hashes.into() });
         }
     }
 
@@ -347,8 +388,12 @@ impl Store {
         false
     }
 
-    /// A credential goes with its target.
+    /// A credential goes with its target, hashes go with their key.
     fn drop_orphans(&mut self) {
+        let keys = &self.snapshot.keys;
+        if self.hashes.keys().any(|id| !keys.contains_key(id)) {
+            Arc::make_mut(&mut self.hashes).retain(|id, _| keys.contains_key(id));
+        }
         let targets = &self.snapshot.targets;
         if self.credentials.keys().any(|target| !targets.contains_key(target)) {
             Arc::make_mut(&mut self.credentials).retain(|target, _| targets.contains_key(target));

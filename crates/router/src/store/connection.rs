@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use routing::{Digest, ObjectId, revision::revision};
-use wire::{Cause, Counts, Credential, Frame, Hello, Key, Kind, Upsert};
+use routing::{Digest, ObjectId, key::KeyHash, revision::revision};
+use wire::{Cause, Counts, Credential, Frame, HashKey, Hello, Key, Kind, Upsert};
 
 use super::{Reason, Side, check};
 
@@ -31,6 +31,10 @@ pub(super) enum Change {
     Delete,
     /// A target's credential.
     Credential(Option<Credential>),
+    /// The hashes of a caller's key; none: it is revoked.
+    Hashes(Vec<KeyHash>),
+    /// What the hashes are made with.
+    HashKey(HashKey),
 }
 
 /// A connection.
@@ -48,13 +52,17 @@ pub(super) struct Connection {
     /// checksum of the lines was.
     pub(super) unverifiable: bool,
     credentials: BTreeSet<ObjectId>,
+    hashes: BTreeSet<ObjectId>,
 }
 
 impl Connection {
     /// A connection to a controller that was told what is held.
     pub(super) fn new<'a>(
         sides: &BTreeMap<Key, Side>,
-        credentials: impl Iterator<Item = &'a ObjectId>,
+        (credentials, hashes): (
+            impl Iterator<Item = &'a ObjectId>,
+            impl Iterator<Item = &'a ObjectId>,
+        ),
     ) -> Self {
         let digest = |side: &Side| side.digest.filter(|_| side.hold.is_none());
         Self {
@@ -65,6 +73,7 @@ impl Connection {
             stated: sides.iter().map(|(key, side)| (key.clone(), digest(side))).collect(),
             unverifiable: false,
             credentials: credentials.cloned().collect(),
+            hashes: hashes.cloned().collect(),
         }
     }
 
@@ -82,8 +91,10 @@ impl Connection {
             Frame::Remove(remove) => {
                 let key = remove.key();
                 self.stated.remove(&key);
-                if key.kind == Kind::Target {
-                    self.credentials.remove(&key.id);
+                match key.kind {
+                    Kind::Target => drop(self.credentials.remove(&key.id)),
+                    Kind::Key => drop(self.hashes.remove(&key.id)),
+                    _ => {}
                 }
                 if remove.cause == Cause::Absent {
                     self.staged.remove(&key);
@@ -101,10 +112,22 @@ impl Connection {
                 let key = Key::credential(&frame.target);
                 return self.put(key, frame.version, Change::Credential(frame.credential));
             }
+            Frame::Hashes(frame) => {
+                if frame.hashes.is_empty() {
+                    self.hashes.remove(&frame.id);
+                } else {
+                    self.hashes.insert(frame.id.clone());
+                }
+                let key = Key::hashes(&frame.id);
+                return self.put(key, frame.version, Change::Hashes(frame.hashes));
+            }
+            Frame::HashKey(key) => return self.put(Key::hash_key(), 0, Change::HashKey(key)),
             Frame::Unreadable(unreadable) => {
                 let wire::Unreadable { key, version, digest, message } = unreadable;
                 if key.kind == Kind::Credential {
                     self.credentials.insert(key.id.clone());
+                } else if key.kind == Kind::Hashes {
+                    self.hashes.insert(key.id.clone());
                 } else {
                     self.unverifiable |= digest.is_none();
                     self.stated.insert(key.clone(), digest);
@@ -149,6 +172,8 @@ impl Connection {
             aliases: of(Kind::Alias),
             targets: of(Kind::Target),
             credentials: self.credentials.len(),
+            keys: of(Kind::Key),
+            hashes: self.hashes.len(),
         };
         (revision(all), counts)
     }

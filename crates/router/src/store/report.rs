@@ -1,12 +1,14 @@
 //! What `/config` and `/config/check` show: what is held, in the types that requests use, and never
 //! a secret.
 
+use std::sync::Arc;
+
 use routing::{
     Digest, Nanos, ObjectId,
-    snapshot::{CompiledAlias, CompiledTarget, Resource},
+    snapshot::{CompiledAlias, CompiledKey, CompiledTarget, Resource},
 };
 use serde::{Deserialize, Serialize};
-use wire::{Key, Kind};
+use wire::{Hashes, Key, Kind};
 
 use super::{Reason, Rejection, Store};
 
@@ -27,6 +29,9 @@ pub struct Config<'a> {
     aliases: Vec<Shown<'a, CompiledAlias>>,
     targets: Vec<Shown<'a, CompiledTarget>>,
     credentials: Vec<ShownCredential<'a>>,
+    /// Callers' keys: what they may, and nothing that they could be told by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<Shown<'a, Arc<CompiledKey>>>,
     /// What could not be used; its last good form, if there is one, stands above.
     rejections: Vec<&'a Rejection>,
     /// Absences that wait for a second opinion.
@@ -125,6 +130,7 @@ impl Store {
             credentials: credentials
                 .map(|(target, c)| ShownCredential { target, version: c.version, hash: c.hash })
                 .collect(),
+            keys: self.shown(&Kind::Key, self.snapshot.keys.iter()),
             rejections: self.rejections.values().collect(),
             held_commit: self.shrink.as_ref().map(|shrink| HeldCommit {
                 reason: "more than half of the aliases are absent from the controller's list \
@@ -164,6 +170,7 @@ impl Store {
             .filter(|asked| {
                 let held = match asked.kind {
                     Kind::Credential => self.credentials.get(&asked.id).map(|c| c.hash),
+                    Kind::Hashes => self.hashes.get(&asked.id).map(Hashes::digest),
                     _ => {
                         let key = Key::new(asked.kind.clone(), asked.id.clone());
                         self.sides.get(&key).and_then(|side| side.digest)

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use router::{
+    access::Anonymous,
     live::LiveSnapshot,
     pipeline::{Options, Traffic},
     tls::ServerTls,
@@ -94,6 +95,7 @@ impl World {
                 }))
                 .collect(),
             targets: self.targets.iter().map(|t| (t.id.clone(), resource(t))).collect(),
+            ..RoutingSnapshot::default()
         }
     }
 }
@@ -401,7 +403,7 @@ fn pools(sts_url: Option<String>) -> Pools {
 }
 
 pub(crate) fn options() -> Options {
-    Options { anonymous: Some(NAMESPACE.into()), ..Options::default() }
+    Options { anonymous: Anonymous::Of(NAMESPACE.into()), ..Options::default() }
 }
 
 pub(crate) fn ask() -> &'static str {

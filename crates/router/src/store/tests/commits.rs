@@ -42,7 +42,7 @@ fn an_empty_world_is_a_snapshot() {
 #[test]
 fn nothing_passes_that_does_not_add_up() {
     let (mut store, _) = filled(&[("a", 7)]);
-    let counts = Counts { aliases: 1, targets: 1, credentials: 1 };
+    let counts = Counts { aliases: 1, targets: 1, credentials: 1, ..Counts::default() };
     let wrong = Commit { revision: Digest::of(b"else"), counts };
     let revision = store.snapshot().revision;
     assert!(matches!(store.step(Frame::Commit(wrong), T0), Err(Void::Revision { .. })));

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use routing::{Digest, Nanos, ObjectId, revision::revision, snapshot::CompiledAlias};
+use routing::{
+    Digest, Nanos, ObjectId, hmac::Hmac, key::KeyHash, revision::revision, snapshot::CompiledAlias,
+};
 use serde_json::{json, value::RawValue};
 use wire::{
-    Cause, Commit, Counts, Credential, CredentialFrame, Frame, Hello, Hold, Key, Kind, Remove,
-    Upsert,
+    Cause, Commit, Counts, Credential, CredentialFrame, Frame, HashesFrame, Hello, Hold, Key, Kind,
+    Remove, Upsert,
 };
 
 use crate::store::{Applied, Effects, Store, Void};
@@ -55,6 +57,7 @@ pub(super) fn target_json(name: &str) -> String {
 pub(super) struct Controller {
     pub(super) stated: BTreeMap<Key, Option<Digest>>,
     pub(super) credentials: usize,
+    pub(super) hashes: usize,
     pub(super) out: Vec<Frame>,
 }
 
@@ -74,7 +77,12 @@ impl Controller {
 
     /// A connection to the same store that knows what was sent before.
     pub(super) fn again(&self, cluster: &str) -> Self {
-        Self { stated: self.stated.clone(), credentials: self.credentials, ..Self::hello(cluster) }
+        Self {
+            stated: self.stated.clone(),
+            credentials: self.credentials,
+            hashes: self.hashes,
+            ..Self::hello(cluster)
+        }
     }
 
     pub(super) fn upsert(mut self, kind: Kind, name: &str, version: u64, json: &str) -> Self {
@@ -132,6 +140,25 @@ impl Controller {
         self
     }
 
+    pub(super) fn caller(self, name: &str, version: u64) -> Self {
+        self.upsert(Kind::Key, name, version, r#"{"aliases":["prod-*"]}"#)
+    }
+
+    /// The hashes of these keys under the key `k`; `None`: revoked.
+    pub(super) fn hashes(mut self, name: &str, version: u64, keys: &[&str]) -> Self {
+        self.hashes = usize::from(!keys.is_empty());
+        let hmac = Hmac::new(b"k");
+        let hashes = keys.iter().map(|key| KeyHash::of(&hmac, key.as_bytes())).collect();
+        self.out.push(Frame::Hashes(HashesFrame { id: id(name), version, hashes }));
+        self
+    }
+
+    /// Hashes go with their key, without a frame.
+    pub(super) fn hashes_gone(mut self) -> Self {
+        self.hashes = 0;
+        self
+    }
+
     /// Sends what is there and a COMMIT.
     pub(super) fn send(&mut self, store: &mut Store, now: Nanos) -> Result<Effects, Void> {
         for frame in self.out.drain(..) {
@@ -142,6 +169,8 @@ impl Controller {
             aliases: of(Kind::Alias),
             targets: of(Kind::Target),
             credentials: self.credentials,
+            keys: of(Kind::Key),
+            hashes: self.hashes,
         };
         let all = self.stated.iter().map(|(key, d)| (key.kind.name(), &key.id, *d));
         store.step(Frame::Commit(Commit { revision: revision(all), counts }), now)

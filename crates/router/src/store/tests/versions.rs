@@ -102,3 +102,32 @@ fn credentials_come_go_and_are_never_shown() {
     assert_eq!(late.send(&mut store, T0).unwrap().refused, 1);
     assert!(store.credentials.is_empty());
 }
+
+#[test]
+fn a_revoked_key_stays_revoked_whoever_lags() {
+    let (mut store, controller) = filled(&[]);
+    let mut controller = controller.caller("k", 7).hashes("k", 8, &["mk-1"]);
+    let first = applied(controller.send(&mut store, T0).unwrap());
+    assert_eq!((first.changed.keys, first.hashes.len(), first.snapshot.keys.len()), (2, 1, 1));
+    let mut rotating = reconnect(&mut store, &controller, "one").hashes("k", 9, &["mk-2", "mk-1"]);
+    let both = applied(rotating.send(&mut store, T0).unwrap());
+    assert_eq!(both.hashes.values().next().unwrap().hashes.len(), 2);
+
+    // The Secret goes; a replica that has not seen it brings nothing back, neither does one that
+    // lags behind the object's deletion.
+    let mut revoked = reconnect(&mut store, &rotating, "one").hashes("k", 10, &[]);
+    assert!(applied(revoked.send(&mut store, secs(1)).unwrap()).hashes.is_empty());
+    let mut late = reconnect(&mut store, &revoked, "one").hashes("k", 9, &["mk-2", "mk-1"]);
+    assert_eq!(late.send(&mut store, secs(2)).unwrap().refused, 1);
+    assert!(store.hashes.is_empty());
+    let mut again = reconnect(&mut store, &revoked, "one").hashes("k", 11, &["mk-3"]);
+    assert_eq!(again.send(&mut store, secs(3)).unwrap().refused, 0);
+    let gone = reconnect(&mut store, &again, "one").remove(Kind::Key, "k", 12, Cause::Deleted);
+    let gone = applied(gone.hashes_gone().send(&mut store, secs(4)).unwrap());
+    assert!(gone.hashes.is_empty() && gone.snapshot.keys.is_empty());
+    let late = reconnect(&mut store, &revoked, "one").caller("k", 7).hashes("k", 11, &["mk-3"]);
+    let mut late = late;
+    assert_eq!(late.send(&mut store, secs(5)).unwrap().refused, 1);
+    assert!(store.hashes.is_empty() && store.snapshot().keys.is_empty());
+    assert!(!format!("{store:?}").contains("mk-"));
+}

@@ -1,0 +1,70 @@
+//! AccessKey: a caller, its key, and what it may use.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::common::KeyRef;
+
+/// What follows the name of the key in a Secret whose value is valid beside it.
+pub const PREVIOUS: &str = "-previous";
+
+/// A caller: its key, and what it may use.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "moniker.dev",
+    version = "v1alpha1",
+    kind = "AccessKey",
+    plural = "accesskeys",
+    singular = "accesskey",
+    shortname = "ak",
+    category = "moniker",
+    namespaced,
+    status = "AccessKeyStatus",
+    derive = "PartialEq",
+    doc = "A caller: a key, which aliases it may use, and until when. A request's namespace is its key's.",
+    printcolumn = r#"{"name":"Prefix","type":"string","jsonPath":".status.prefix"}"#,
+    printcolumn = r#"{"name":"Aliases","type":"string","jsonPath":".status.aliases"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessKeySpec {
+    /// The key of a Secret in the namespace of this object that holds the caller's key, without a
+    /// scheme such as `Bearer`. While keys rotate the Secret may also hold the one of before, under
+    /// the same name followed by `-previous`, such as `api-key-previous`: both are valid.
+    pub secret_ref: KeyRef,
+    /// Globs on the models that it may name, in which `*` stands for any characters. Default: all
+    /// that its namespace may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253)))]
+    pub aliases: Option<Vec<String>>,
+    /// When it ends, such as 2027-06-30T00:00:00Z. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub expires_at: Option<String>,
+    /// true: it serves nobody. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+/// What the controller says of an AccessKey.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessKeyStatus {
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The public part of a key that was generated, by which it is told from others; `-` for one
+    /// that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The models that it may name, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<String>,
+    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,98 @@
+//! Who a caller is, and what it may name. A key is known by its keyed hash alone: looking it up
+//! takes one hash and no lock, and tells nothing by its time, since nobody outside can choose
+//! hashes. Keys that are unknown, disabled, expired and revoked are refused alike.
+
+mod keys;
+mod presented;
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderMap, StatusCode};
+
+pub(crate) use self::keys::{Keys, LiveKey};
+use self::presented::{Presented, presented};
+use crate::errors::Refusal;
+
+/// How callers without a key are met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Anonymous {
+    /// They are refused.
+    #[default]
+    Refused,
+    /// They belong to this namespace, whatever keys there are.
+    Of(Arc<str>),
+    /// They belong to this namespace as long as there are no keys at all.
+    WithoutKeys(Arc<str>),
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The namespace that the request belongs to.
+    pub(crate) namespace: Arc<str>,
+    /// Its key; `None`: it has none, and is served all the same.
+    pub(crate) key: Option<Arc<LiveKey>>,
+}
+
+impl Caller {
+    /// Whether it may name this model, as far as its key says.
+    pub(crate) fn may_name(&self, model: &str) -> bool {
+        self.key.as_ref().is_none_or(|key| key.compiled.may_name(model))
+    }
+}
+
+/// Who asks with these headers, at this time in seconds since 1970.
+pub(crate) fn authorize(
+    keys: &Keys,
+    anonymous: &Anonymous,
+    headers: &HeaderMap,
+    now: i64,
+) -> Result<Caller, Refusal> {
+    let nobody = |namespace: &Arc<str>| Caller { namespace: Arc::clone(namespace), key: None };
+    match (anonymous, presented(headers)) {
+        // Clients that cannot do without a key send any: without AccessKeys none means anything.
+        (Anonymous::Of(namespace) | Anonymous::WithoutKeys(namespace), _) if keys.is_empty() => {
+            Ok(nobody(namespace))
+        }
+        (Anonymous::Of(namespace), Presented::Nothing) => Ok(nobody(namespace)),
+        (_, Presented::Nothing) => Err(missing(keys)),
+        (_, Presented::Unclear(why)) => Err(refusal(why)),
+        (_, Presented::Key(key)) => match keys.find(key, now) {
+            Some(key) => {
+                let namespace = Arc::clone(&key.id.namespace);
+                Ok(Caller { namespace, key: Some(Arc::clone(key)) })
+            }
+            None => Err(refusal("The API key is not valid.")),
+        },
+    }
+}
+
+/// The time by the system's clock, in seconds since 1970. Keys end by it, as their objects say.
+pub(crate) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn missing(keys: &Keys) -> Refusal {
+    if keys.is_empty() {
+        refusal(
+            "This router serves no callers without a key, and has no key: make an AccessKey, or \
+             start it with --allow-anonymous NAMESPACE.",
+        )
+    } else {
+        refusal(
+            "No API key: send it as `Authorization: Bearer KEY`, `x-api-key: KEY` or \
+             `api-key: KEY`. A key in the URL is not read.",
+        )
+    }
+}
+
+fn refusal(message: &'static str) -> Refusal {
+    Refusal::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! A caller's key: what it may name and until when, the keyed hash that stands for it, and the globs
+//! that its models are named by.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{hmac::Hmac, id::Digest};
+
+/// The longest key in bytes: what is longer is nobody's.
+pub const MAX_KEY: usize = 4096;
+
+/// An AccessKey as routers serve it. Its hashes travel apart, as credentials do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledKey {
+    /// Globs on the models that it may name; absent: all that its namespace may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<Vec<String>>,
+    /// When it ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// It serves nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+}
+
+impl CompiledKey {
+    /// Whether it may name this model.
+    pub fn may_name(&self, model: &str) -> bool {
+        self.aliases.as_ref().is_none_or(|globs| globs.iter().any(|glob| matches(glob, model)))
+    }
+
+    /// Whether it serves at this time, in seconds since 1970.
+    pub fn serves_at(&self, now: i64) -> bool {
+        !self.disabled && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Whether a glob matches all of the text: `*` stands for any characters, none too, and everything
+/// else for itself.
+pub fn matches(glob: &str, text: &str) -> bool {
+    let Some((head, mut tail)) = glob.split_once('*') else { return glob == text };
+    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    // What stands between two stars is found at its first place, which leaves most to the others.
+    while let Some((part, after)) = tail.split_once('*') {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+        tail = after;
+    }
+    rest.ends_with(tail)
+}
+
+/// The keyed hash of a caller's key: all that routers hold of it. Of no use to who lacks the key of
+/// the hashes. Written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// The hash of a caller's key under the key of the hashes.
+    pub fn of(hmac: &Hmac, key: &[u8]) -> Self {
+        Self(hmac.of(key))
+    }
+
+    /// Whether both are the same, in a time that does not tell how much of them is.
+    pub fn same(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    }
+
+    /// Its first bytes as a number: evenly spread, as those of every code are.
+    pub fn head(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+
+    /// What tells one set of hashes from another.
+    pub fn digest(hashes: &[Self]) -> Digest {
+        Digest::of_parts(hashes.iter().map(|hash| &hash.0[..]))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why a text is no hash. It is not quoted.
+#[derive(Debug, thiserror::Error)]
+#[error("a keyed hash has 64 hexadecimal digits")]
+pub struct InvalidHash;
+
+impl FromStr for KeyHash {
+    type Err = InvalidHash;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(s, &mut bytes).map_err(|_| InvalidHash)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn globs_match_all_of_a_name() {
+        for (glob, text) in [
+            ("a", "a"),
+            ("*", ""),
+            ("*", "anything"),
+            ("prod-*", "prod-"),
+            ("prod-*", "prod-chat"),
+            ("*-chat", "prod-chat"),
+            ("p*-c*t", "prod-chat"),
+            ("a**b", "ab"),
+            ("*a*a", "aa"),
+            ("*ab", "aab"),
+        ] {
+            assert!(matches(glob, text), "{glob} {text}");
+        }
+        for (glob, text) in [
+            ("a", "b"),
+            ("a", "A"),
+            ("prod-*", "prod"),
+            ("prod-*", "xprod-chat"),
+            ("*-chat", "prod-chat "),
+            ("a*a", "a"),
+            ("p*-c*t", "prod-chats"),
+            ("", "a"),
+            ("a?c", "abc"),
+            ("[ab]", "a"),
+        ] {
+            assert!(!matches(glob, text), "{glob} {text}");
+        }
+    }
+
+    /// The same by trying every place for every star.
+    fn slow(glob: &[u8], text: &[u8]) -> bool {
+        match glob.split_first() {
+            None => text.is_empty(),
+            Some((b'*', rest)) => (0..=text.len()).any(|at| slow(rest, &text[at..])),
+            Some((byte, rest)) => {
+                text.split_first().is_some_and(|(b, t)| b == byte && slow(rest, t))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn globs_are_what_trying_everything_gives(glob in "[ab*]{0,8}", text in "[ab]{0,10}") {
+            prop_assert_eq!(matches(&glob, &text), slow(glob.as_bytes(), text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_end_and_a_switch_end_it() {
+        let key = CompiledKey { expires_at: Some(100), ..CompiledKey::default() };
+        assert!(key.serves_at(99) && !key.serves_at(100));
+        assert!(!CompiledKey { disabled: true, ..key }.serves_at(99));
+        assert!(CompiledKey::default().serves_at(i64::MAX));
+    }
+
+    #[test]
+    fn a_hash_survives_its_text_and_is_not_printed() {
+        let hash = KeyHash::of(&Hmac::new(b"k"), b"mk-1");
+        let text = serde_json::to_string(&hash).unwrap();
+        assert_eq!(text.len(), 66);
+        let back: KeyHash = serde_json::from_str(&text).unwrap();
+        assert!(back.same(&hash) && back == hash);
+        assert!(!KeyHash::of(&Hmac::new(b"k"), b"mk-2").same(&hash));
+        assert_eq!(format!("{hash:?}"), "***");
+        assert!("xy".parse::<KeyHash>().is_err());
+    }
+}

@@ -1,8 +1,8 @@
 //! The last known good: what a router writes down of what it serves, and serves from when it starts
 //! while no controller answers.
 //!
-//! The snapshot goes to `--state-dir`, three generations of it and no secret in any; credentials go
-//! to `--credential-dir`, which must be memory, so that they never reach a disk. Writing waits for
+//! The snapshot goes to `--state-dir`, three generations of it and no secret in any; credentials, and
+//! what callers' keys are known by, go to `--credential-dir`, which must be memory, so that they never reach a disk. Writing waits for
 //! nobody's request and nobody's snapshot: it is done beside them, the latest state alone, and
 //! tried again while it fails.
 
@@ -14,7 +14,7 @@ mod writer;
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use routing::{ObjectId, RoutingSnapshot};
-use wire::{AdminToken, Credential, Key};
+use wire::{AdminToken, Credential, HashKey, Hashes, Key};
 
 use crate::store::{Reason, Side};
 pub use file::Unusable;
@@ -27,6 +27,8 @@ pub(crate) struct Saved {
     pub(crate) snapshot: Arc<RoutingSnapshot>,
     pub(crate) sides: BTreeMap<Key, Side>,
     pub(crate) credentials: Arc<BTreeMap<ObjectId, Credential>>,
+    pub(crate) hashes: Arc<BTreeMap<ObjectId, Hashes>>,
+    pub(crate) hash_key: Option<HashKey>,
     pub(crate) admin_token: Option<Arc<AdminToken>>,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Beginning {
     pub(crate) cluster: String,
     pub(crate) resources: Vec<Restored>,
     pub(crate) credentials: BTreeMap<ObjectId, Credential>,
+    pub(crate) hashes: BTreeMap<ObjectId, Hashes>,
+    pub(crate) hash_key: Option<HashKey>,
     pub(crate) admin_token: Option<AdminToken>,
     /// How long ago it was written down.
     pub(crate) age: Duration,

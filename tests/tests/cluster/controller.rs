@@ -5,6 +5,7 @@
 mod faults;
 mod fleet;
 pub(crate) mod harness;
+mod keys;
 mod programmed;
 pub(crate) mod release;
 mod replicas;

@@ -16,6 +16,7 @@ use crate::pods;
 const RBAC: &str = include_str!("../../../deploy/rbac.yaml");
 const TARGETS_CRD: &str = include_str!("../../../crds/moniker.dev_providertargets.yaml");
 const ALIASES_CRD: &str = include_str!("../../../crds/moniker.dev_modelaliases.yaml");
+const KEYS_CRD: &str = include_str!("../../../crds/moniker.dev_accesskeys.yaml");
 /// The longest that anything is waited for; only a failure takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,10 +32,10 @@ impl Product {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let cluster = Cluster::attach().unwrap();
         let namespace = cluster.namespace("serving").await.unwrap();
-        for yaml in [RBAC, TARGETS_CRD, ALIASES_CRD] {
+        for yaml in [RBAC, TARGETS_CRD, ALIASES_CRD, KEYS_CRD] {
             cluster.apply(yaml).await.unwrap();
         }
-        for name in ["providertargets", "modelaliases"] {
+        for name in ["providertargets", "modelaliases", "accesskeys"] {
             let name = format!("crd/{name}.moniker.dev");
             cluster.wait("default", &name, "Established").await.unwrap();
         }

@@ -18,6 +18,8 @@ pub(crate) struct Keys {
     pub(crate) credential_hashes: SecretBytes,
     /// Of `status.credentialVersion`.
     pub(crate) credential_versions: SecretBytes,
+    /// Of the hashes that stand for callers' keys, which routers make too.
+    pub(crate) key_hashes: SecretBytes,
 }
 
 /// A length, as the derivation wants it.
@@ -47,6 +49,7 @@ impl Keys {
             admin: Some(AdminToken::new(hex::encode(admin.expose()))),
             credential_hashes: key("credential hashes")?,
             credential_versions: key("credential versions")?,
+            key_hashes: key("hashes of callers' keys")?,
         })
     }
 
@@ -62,6 +65,7 @@ impl Keys {
             admin: None,
             credential_hashes: key("credential hashes"),
             credential_versions: key("credential versions"),
+            key_hashes: key("hashes of callers' keys"),
         }
     }
 

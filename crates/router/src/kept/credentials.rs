@@ -10,7 +10,7 @@ use routing::{
     snapshot::{CompiledTarget, Resource},
 };
 use serde::{Deserialize, Serialize};
-use wire::{AdminToken, Credential, Written};
+use wire::{AdminToken, Credential, HashKey, Hashes, HashesFrame, Written};
 use zeroize::Zeroizing;
 
 use super::{
@@ -27,6 +27,10 @@ struct Out<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<&'a str>,
     targets: Vec<TargetOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<HashesFrame>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +46,9 @@ struct TargetOut<'a> {
 struct In {
     admin: Option<AdminToken>,
     targets: Vec<TargetIn>,
+    hash_key: Option<String>,
+    #[serde(default)]
+    keys: Vec<HashesFrame>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +65,8 @@ struct TargetIn {
 pub(crate) struct Read {
     pub(crate) admin_token: Option<AdminToken>,
     pub(crate) credentials: BTreeMap<ObjectId, (Digest, Credential)>,
+    pub(crate) hashes: BTreeMap<ObjectId, Hashes>,
+    pub(crate) hash_key: Option<HashKey>,
 }
 
 /// Whether nothing that is written there reaches a disk, as the kernel says.
@@ -83,6 +92,10 @@ pub(crate) fn write(parent: &Path, saved: &Saved, last: Option<&Saved>) -> io::R
             saved.credentials.get(target).is_some_and(|now| now.hash == one.hash)
         };
         !last.credentials.iter().all(still)
+            || last
+                .hashes
+                .iter()
+                .any(|(id, one)| saved.hashes.get(id).is_none_or(|now| now.hashes != one.hashes))
     });
     if written.is_err() && revoked {
         match std::fs::remove_file(dir.join(WHAT)) {
@@ -110,14 +123,28 @@ fn put(dir: &Path, saved: &Saved) -> io::Result<()> {
         })
         .collect();
     let admin = saved.admin_token.as_deref().map(AdminToken::expose);
+    let hash_key = saved.hash_key.as_ref().map(|key| Zeroizing::new(hex::encode(key.bytes())));
+    let keys: Vec<_> = saved
+        .hashes
+        .iter()
+        .map(|(id, held)| HashesFrame {
+            id: id.clone(),
+            version: held.version,
+            hashes: held.hashes.to_vec(),
+        })
+        .collect();
     // Room for all of it, so that no copy is left behind by growth.
-    let room = 256
+    let room = 512
+        + 1024 * keys.len()
         + known
             .iter()
             .map(|(_, _, credential)| 1024 + 2 * credential.material().canonical().len())
             .sum::<usize>();
     let mut body = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *body, &Out { admin, targets })?;
+    serde_json::to_writer(
+        &mut *body,
+        &Out { admin, targets, hash_key: hash_key.as_ref().map(|key| key.as_str()), keys },
+    )?;
     file::write(dir, WHAT, WHAT, &body)
 }
 
@@ -144,5 +171,14 @@ fn one(path: &Path) -> Result<Read, Unusable> {
         let TargetIn { target, version, hash, to, material } = one;
         (target, (to, Credential::new(version, hash, material.into())))
     });
-    Ok(Read { admin_token: read.admin, credentials: credentials.collect() })
+    let hashes = read.keys.into_iter().filter(|one| !one.hashes.is_empty());
+    let hashes = hashes
+        .map(|HashesFrame { id, version, hashes }| (id, Hashes { version, hashes: hashes.into() }));
+    let hash_key = read.hash_key.and_then(|key| hex::decode(Zeroizing::new(key).as_str()).ok());
+    Ok(Read {
+        admin_token: read.admin,
+        credentials: credentials.collect(),
+        hashes: hashes.collect(),
+        hash_key: hash_key.map(|key| HashKey::new(&Zeroizing::new(key))),
+    })
 }

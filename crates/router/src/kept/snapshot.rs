@@ -9,7 +9,7 @@ use std::{
 
 use routing::{
     Digest, ObjectId,
-    snapshot::{CompiledAlias, CompiledTarget, Resource},
+    snapshot::{CompiledAlias, CompiledKey, CompiledTarget, Resource},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -53,6 +53,7 @@ struct Out<'a> {
 enum Form<'a> {
     Alias(&'a CompiledAlias),
     Target(&'a CompiledTarget),
+    Key(&'a CompiledKey),
 }
 
 /// A resource as it is read.
@@ -83,7 +84,11 @@ pub(crate) fn write(parent: &Path, saved: &Saved) -> io::Result<()> {
         Kind::Target => {
             saved.snapshot.targets.get(&key.id).and_then(Resource::value).map(Form::Target)
         }
-        Kind::Credential | Kind::Other(_) => None,
+        Kind::Key => {
+            let key = saved.snapshot.keys.get(&key.id).and_then(Resource::value);
+            key.map(|key| Form::Key(key))
+        }
+        Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => None,
     };
     let resources = saved.sides.iter().map(|(key, side)| Out {
         kind: &key.kind,

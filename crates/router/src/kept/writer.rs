@@ -60,6 +60,8 @@ impl Keeper {
             cluster: snapshot.cluster,
             resources: snapshot.resources,
             credentials: usable,
+            hashes: kept.hashes,
+            hash_key: kept.hash_key,
             admin_token: kept.admin_token,
             age: snapshot.age,
         })

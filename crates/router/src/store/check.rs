@@ -88,7 +88,10 @@ pub(crate) fn restored(key: &Key, form: &RawValue) -> Result<Value, String> {
             target_holds(&key.id, &target)?;
             Ok(Value::Target(target))
         }
-        Kind::Credential | Kind::Other(_) => Err("it is of no kind that is served".to_owned()),
+        Kind::Key => Ok(Value::Key(decode(form.get()).map_err(wrong)?)),
+        Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => {
+            Err("it is of no kind that is served".to_owned())
+        }
     }
 }
 

@@ -389,7 +389,7 @@ impl Store {
     }
 
     /// A credential goes with its target, hashes go with their key.
-    fn drop_orphans(&mut self) {
+    pub(super) fn drop_orphans(&mut self) {
         let keys = &self.snapshot.keys;
         if self.hashes.keys().any(|id| !keys.contains_key(id)) {
             Arc::make_mut(&mut self.hashes).retain(|id, _| keys.contains_key(id));

@@ -16,6 +16,8 @@ impl Store {
             snapshot: Arc::clone(&self.snapshot),
             sides: self.sides.clone(),
             credentials: Arc::clone(&self.credentials),
+            hashes: Arc::clone(&self.hashes),
+            hash_key: self.hash_key.clone(),
             admin_token: self.admin_token.load_full(),
         }
     }
@@ -23,7 +25,8 @@ impl Store {
     /// Begins with what was written down, as if a controller had sent it; only a controller's COMMIT
     /// makes it current.
     pub(crate) fn restore(&mut self, beginning: Beginning) -> Applied {
-        let Beginning { cluster, resources, credentials, admin_token, age: _ } = beginning;
+        let Beginning { cluster, resources, credentials, hashes, hash_key, admin_token, age: _ } =
+            beginning;
         self.cluster = cluster;
         let mut work = Work::default();
         for Restored { key, version, hold, form } in resources {
@@ -35,6 +38,9 @@ impl Store {
             }
         }
         self.credentials = Arc::new(credentials);
+        self.hashes = Arc::new(hashes);
+        self.hash_key = hash_key;
+        self.drop_orphans();
         if let Some(token) = admin_token {
             self.admin_token.store(Some(Arc::new(token)));
         }
@@ -44,6 +50,8 @@ impl Store {
         Applied {
             snapshot: Arc::clone(&self.snapshot),
             credentials: Arc::clone(&self.credentials),
+            hashes: Arc::clone(&self.hashes),
+            hash_key: self.hash_key.clone(),
             changed: work.changed,
         }
     }

@@ -21,6 +21,7 @@ const RBAC: &str = include_str!("../../../../deploy/rbac.yaml");
 pub(crate) const TARGETS_CRD: &str =
     include_str!("../../../../crds/moniker.dev_providertargets.yaml");
 pub(crate) const ALIASES_CRD: &str = include_str!("../../../../crds/moniker.dev_modelaliases.yaml");
+const KEYS_CRD: &str = include_str!("../../../../crds/moniker.dev_accesskeys.yaml");
 
 /// A control plane without our kinds, and the user that the controller is there.
 pub(crate) async fn bare_plane() -> (ControlPlane, User) {
@@ -44,6 +45,7 @@ pub(crate) async fn plane() -> (ControlPlane, User) {
 pub(crate) async fn install(plane: &ControlPlane) {
     plane.apply(TARGETS_CRD).await.unwrap();
     plane.apply(ALIASES_CRD).await.unwrap();
+    plane.apply(KEYS_CRD).await.unwrap();
     let all = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     kubectl(plane, &all).await;
 }
@@ -275,12 +277,27 @@ impl RealRouter {
 
     /// One chat request; the status and the answer.
     pub(crate) async fn chat(&self, model: &str) -> (u16, Value) {
+        self.chat_as(model, "").await
+    }
+
+    /// One chat request with a caller's key; empty: without one.
+    pub(crate) async fn chat_as(&self, model: &str, key: &str) -> (u16, Value) {
         let body = serde_json::json!({
             "model": model, "messages": [{"role": "user", "content": "hello"}],
         });
         let url = format!("http://{}/v1/chat/completions", self.listen);
-        let answer = client().post(url).json(&body).send().await.unwrap();
+        let answer = client().post(url).json(&body).header("api-key", key).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Asks with this key until the status is as it should be.
+    pub(crate) async fn until_as(&self, model: &str, key: &str, status: u16) {
+        let found = timeout(PATIENCE, async {
+            while self.chat_as(model, key).await.0 != status {
+                sleep(PERIOD).await;
+            }
+        });
+        assert!(found.await.is_ok(), "{key} never gets {status}:\n{}", self.daemon.output());
     }
 
     /// Asks until the answer is as it should be.
@@ -349,7 +366,7 @@ impl Router {
                 let id = frame["target"].as_str().unwrap().to_owned();
                 self.held.insert(("Credential".to_owned(), id), frame);
             }
-            "HELLO" | "HEARTBEAT" | "COMMIT" => {}
+            "HELLO" | "HEARTBEAT" | "COMMIT" | "HASHES" | "HASHKEY" => {}
             _ => {
                 let [kind, id] = ["kind", "id"].map(|m| frame[m].as_str().unwrap().to_owned());
                 let held = self.held.entry((kind, id)).or_default();

@@ -50,6 +50,12 @@ pub fn fit(
     Ok(plan.write(body, read, to))
 }
 
+/// Whether a body may need to be fitted to a server: told from few of its bytes, so that most are not
+/// read again. Of a server that is not known nothing is refused, and no request is translated.
+pub fn applies(body: &[u8], quirks: &Quirks) -> bool {
+    quirks.name != UNKNOWN.name || contains(body, b"\"developer\"")
+}
+
 /// What becomes of a member.
 #[derive(Clone, Debug, PartialEq)]
 enum Fate {

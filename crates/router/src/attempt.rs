@@ -14,6 +14,7 @@ use providers::{
     count_tokens,
     dialect::{Back, Candidate, Dialect, Encoded, refuses_signature},
     errors::CallerError,
+    fit::fit,
     protocol::{Caller, Protocol, responses::echo},
     rewrite,
     rules::{Action, Refusal, Warning},
@@ -30,7 +31,7 @@ use crate::{
     pipeline::Reply,
     record::{Ending, Record},
     source::Broken,
-    translate::{BETA, Neutral, Written, protocol, write},
+    translate::{BETA, Neutral, Written, fitting, protocol, write},
     upstream::{PooledBody, Reuse, Segments, SendError},
     used::Estimate,
 };
@@ -287,7 +288,7 @@ impl Attempt<'_> {
             (Some(dialect), _) => dialect,
             // What is left out of a request that was passed through is told by a translation.
             (None, true) => self.own_dialect(),
-            (None, false) => return Ok(Some(self.passed(changes, record))),
+            (None, false) => return self.passed(changes, record).map(Some),
         };
         let request = self.asked.neutral(self.headers).map_err(|error| Refusal {
             field: error.param.clone().unwrap_or_default(),
@@ -339,7 +340,7 @@ impl Attempt<'_> {
     }
 
     /// The request as the caller sent it, but for the edits that a candidate wants.
-    fn passed(&self, changes: &mut Changes, record: &Record) -> Outgoing {
+    fn passed(&self, changes: &mut Changes, record: &mut Record) -> Result<Outgoing, Refusal> {
         let (endpoint, dialect) = (self.asked.endpoint, self.own_dialect());
         let model = &self.target.models[self.model];
         let mut to = model.rewrite.clone();
@@ -349,7 +350,17 @@ impl Attempt<'_> {
             && !self.bound
             && self.target.say_unstored.load(Ordering::Relaxed);
         let (text, read) = (&self.asked.text, &self.asked.read);
-        let rewritten = rewrite(text, read, &to);
+        let fitted = match fitting(self.asked, &model.speaks) {
+            Some(quirks) => fit(text, read, &to, quirks)?,
+            None => None,
+        };
+        let rewritten = match fitted {
+            Some(fitted) => {
+                record.warnings = fitted.warnings;
+                fitted.body
+            }
+            None => rewrite(text, read, &to),
+        };
         changes.added = rewritten.added;
         let answer = match protocol(endpoint) {
             _ if endpoint == Endpoint::CountTokens => Reading::Count { passed: true },
@@ -362,12 +373,12 @@ impl Attempt<'_> {
             _ => Reading::Plain { hide_usage: rewritten.hide_usage },
         };
         let operation = Operation::Same(endpoint);
-        Outgoing {
+        Ok(Outgoing {
             body: rewritten.segments.into_iter().collect(),
             call: Call { dialect, operation, stream: self.asked.read.stream },
             passed: true,
             answer,
-        }
+        })
     }
 
     /// Sends the request; a connection that had gone stale is replaced, once.

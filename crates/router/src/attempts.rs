@@ -52,7 +52,7 @@ pub(crate) struct Attempts<'r> {
     /// How the candidates are asked.
     ways: Ways,
     /// The last failure of each kind of answer.
-    failures: SmallVec<[Failed; 2]>,
+    failures: SmallVec<[Failed; 1]>,
 }
 
 impl<'r> Attempts<'r> {

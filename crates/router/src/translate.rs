@@ -5,8 +5,9 @@
 use http::{HeaderMap, HeaderName};
 use providers::{
     count_tokens::{self, Count},
-    dialect::{Candidate, Dialect, Encoded, encode},
+    dialect::{Candidate, Dialect, Encoded, encode, quirks::Quirks},
     embeddings,
+    fit::{applies, fit},
     neutral::Request,
     protocol::{DecodeError, Protocol, decode},
     rules::Refusal,
@@ -158,9 +159,10 @@ impl Ways {
                 ways.unfit.push((ix, Unfit::Field(background())));
                 continue;
             }
-            match way(&live.speaks, asked, headers, alias.mixed) {
-                Way::Pass => {}
-                Way::Translate(_) => match asked.neutral(headers) {
+            match way(live, asked, headers, alias.mixed) {
+                Err(refusal) => ways.unfit.push((ix, Unfit::Field(refusal))),
+                Ok(Way::Pass) => {}
+                Ok(Way::Translate(_)) => match asked.neutral(headers) {
                     Err(error) => ways.unfit.push((ix, Unfit::Unread(error.clone()))),
                     Ok(request) => ways.encode(ix, live, asked.endpoint, request, alias.one_target),
                 },
@@ -217,10 +219,11 @@ impl Differing {
 }
 
 /// How a candidate is asked this request.
-fn way(speaks: &Speaks, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Way {
+fn way(model: &LiveModel, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Result<Way, Refusal> {
+    let speaks = &model.speaks;
     let way = speaks.way(asked.endpoint);
     if way != Way::Pass {
-        return way;
+        return Ok(way);
     }
     // A signature that left in a translated answer is read by a translation alone.
     let marked = match asked.endpoint {
@@ -231,7 +234,7 @@ fn way(speaks: &Speaks, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Way 
     if marked {
         let responses = asked.endpoint == Endpoint::Responses;
         let dialect = if responses { Dialect::OpenAiResponses } else { speaks.dialect };
-        return Way::Translate(dialect);
+        return Ok(Way::Translate(dialect));
     }
     if asked.endpoint == Endpoint::ChatCompletions
         && asked.read.needs.has(Capability::Tools)
@@ -241,9 +244,21 @@ fn way(speaks: &Speaks, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Way 
         && chat_refuses_tools(request, &candidate)
     {
         let dialect = dialect_for(request, &candidate, speaks.serves_responses());
-        return Way::Translate(dialect);
+        return Ok(Way::Translate(dialect));
     }
-    Way::Pass
+    if let Some(quirks) = fitting(asked, speaks)
+        && fit(&asked.text, &asked.read, &model.rewrite, quirks)?.is_none()
+    {
+        return Ok(Way::Translate(Dialect::OpenAiChat));
+    }
+    Ok(Way::Pass)
+}
+
+/// What a server wants of a body that is passed through, where it may be another body than this.
+pub(crate) fn fitting(asked: &Asked, speaks: &Speaks) -> Option<&'static Quirks> {
+    let quirks = speaks.quirks()?;
+    let chat = matches!(asked.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+    (chat && applies(&asked.text, quirks)).then_some(quirks)
 }
 
 /// The dialect in which a request that is translated is asked.

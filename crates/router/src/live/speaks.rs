@@ -6,6 +6,7 @@ use providers::{
     dialect::{Candidate, Dialect, Host, quirks::Quirks},
     embeddings::is_native,
     family::Family,
+    fit,
     translate::chat_may_refuse_tools,
 };
 use routing::{
@@ -71,6 +72,16 @@ impl Speaks {
         self.quirks.is_some()
     }
 
+    /// What is known of a compatible server.
+    pub(crate) fn quirks(&self) -> Option<&'static Quirks> {
+        self.quirks
+    }
+
+    /// Whether it is a compatible server of which something is known.
+    fn is_peculiar(&self) -> bool {
+        self.quirks.is_some_and(|quirks| fit::applies(&[], quirks))
+    }
+
     /// How an endpoint is asked, whatever the request.
     pub(crate) fn way(&self, endpoint: Endpoint) -> Way {
         let has = |capability| self.capabilities.has(capability);
@@ -105,9 +116,12 @@ impl Speaks {
         self.way(endpoint) == Way::Pass
             && match endpoint {
                 Endpoint::ChatCompletions => {
-                    !mixed && !chat_may_refuse_tools(&self.candidate(self.dialect, false))
+                    !mixed
+                        && !self.is_peculiar()
+                        && !chat_may_refuse_tools(&self.candidate(self.dialect, false))
                 }
-                Endpoint::Completions | Endpoint::Embeddings => true,
+                Endpoint::Completions => !self.is_peculiar(),
+                Endpoint::Embeddings => true,
                 Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => false,
             }
     }

@@ -72,9 +72,8 @@ async fn a_stream_that_is_cut_ends_in_the_callers_error_and_never_well() {
             only.always(Script::pieces(sent, pieces.to_vec(), ends));
             let rig = Rig::start(world(&[kind], &[&only])).await;
             for protocol in PROTOCOLS {
-                if matches!(kind, OpenAI | AzureOpenAI)
-                    && matches!(protocol, "completions" | "responses")
-                {
+                let chat = matches!(kind, OpenAI | AzureOpenAI);
+                if chat && matches!(protocol, "completions" | "responses") {
                     // Passed through: what comes here is chat.
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use routing::ProviderKind::{Anthropic, Gemini, OpenAI, OpenAICompatible};
 use serde_json::{Value, json};
-use testkit::upstream::{Script, Upstream};
+use testkit::upstream::{Script, Speech, Upstream};
 
 use super::{question, world};
 use crate::rig::Rig;
@@ -63,4 +63,15 @@ async fn tokens_are_counted_by_whom_would_answer() {
     assert_eq!(only.count(), 0);
     let answer = rig.post(path, r#"{"model":"none","messages":[]}"#).await;
     assert_eq!((answer.status, &answer.json()["error"]["type"]), (404, &json!("not_found_error")));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_a_role_gets_one_that_it_knows() {
+    let only = Upstream::start().await.unwrap();
+    only.always(Speech::text("x").script());
+    let rig = Rig::start(world(&[OpenAICompatible], &[&only])).await;
+    let body = r#"{"model":"prod-chat", "seed":1, "messages":[{"role":"developer","content":"s"},{"role":"user","content":"u"}]}"#;
+    assert_eq!(rig.chat(body).await.status, 200);
+    let sent = String::from_utf8_lossy(&only.received()[0].body).into_owned();
+    assert_eq!(sent, body.replace("developer", "system").replace("prod-chat", "gpt-4o"));
 }

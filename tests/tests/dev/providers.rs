@@ -30,7 +30,7 @@ fn secret(name: &str, data: &Value) -> String {
 fn target(name: &str, url: &str, spec: &Value) -> String {
     let mut object = json!({"apiVersion": "moniker.dev/v1alpha1", "kind": "ProviderTarget",
                             "metadata": {"name": name}});
-    object["spec"] = spec;
+    object["spec"] = spec.clone();
     object["spec"]["endpoint"] = json!({"url": url});
     if object["spec"].get("models").is_none() {
         object["spec"]["models"] = json!([{"name": "m"}]);

@@ -120,7 +120,8 @@ impl ProviderKind {
             Self::OpenAICompatible => {
                 &[Capability::Chat, Capability::Completions, Capability::Embeddings]
             }
-            Self::Anthropic | Self::Gemini | Self::VertexAI | Self::Bedrock => &[Capability::Chat],
+            Self::Gemini | Self::VertexAI => &[Capability::Chat, Capability::Embeddings],
+            Self::Anthropic | Self::Bedrock => &[Capability::Chat],
         };
         [Capability::Streaming, Capability::Tools].iter().chain(endpoints).copied().collect()
     }

@@ -162,10 +162,10 @@ mod tests {
         assert!(failed(&mut dialer).contains("no certificates"));
         std::fs::write(&ca, Ca::new().unwrap().pem()).unwrap();
         assert!(failed(&mut dialer).contains("--token-file"));
-        std::fs::write(&token, "one\n").unwrap();
+        std::fs::write(&token, "first-token\n").unwrap();
         let dialed = dialer.dial().unwrap();
-        assert_eq!(dialed.authorization.as_ref().unwrap(), "Bearer one");
-        assert!(!format!("{dialed:?}").contains("one"), "{dialed:?}");
+        assert_eq!(dialed.authorization.as_ref().unwrap(), "Bearer first-token");
+        assert!(!format!("{dialed:?}").contains("first-token"), "{dialed:?}");
         let made = |dialer: &Dialer| dialer.made.as_ref().unwrap().0;
         let before = made(&dialer);
         std::fs::write(&token, "two").unwrap();

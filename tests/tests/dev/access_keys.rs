@@ -102,7 +102,7 @@ async fn a_key_opens_what_it_may_name_and_nothing_tells_of_the_rest() {
 
 #[tokio::test]
 async fn who_has_no_key_that_serves_is_told_the_same() {
-    let off = key("shop", "off", &[("api-key", "mk-off")], &["disabled: true"]);
+    let off = key("shop", "switched-off", &[("api-key", "mk-off")], &["disabled: true"]);
     let over =
         key("shop", "over", &[("api-key", "mk-over")], &["expiresAt: \"2020-01-01T00:00:00Z\""]);
     let bad = key("shop", "scheme", &[("api-key", "Bearer mk-scheme")], &[]);

@@ -1,3 +1,5 @@
+//! Addresses of every kind of provider, as they are written and as they go out.
+
 use routing::{
     AuthKind, ObjectId,
     snapshot::{CompiledAuth, CompiledEjection, CompiledEndpoint},

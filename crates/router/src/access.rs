@@ -12,7 +12,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
-pub(crate) use self::keys::{Keys, LiveKey};
+pub use self::keys::{AllHashes, Compiled, Keys, LiveKey};
 use self::presented::{Presented, presented};
 use crate::errors::Refusal;
 
@@ -30,7 +30,7 @@ pub enum Anonymous {
 
 /// Who asks.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
     /// The namespace that the request belongs to.
     pub(crate) namespace: Arc<str>,
     /// Its key; `None`: it has none, and is served all the same.
@@ -45,12 +45,12 @@ impl Caller {
 }
 
 /// Who asks with these headers, at this time in seconds since 1970.
-pub(crate) fn authorize(
+pub fn authorize(
     keys: &Keys,
     anonymous: &Anonymous,
     headers: &HeaderMap,
     now: i64,
-) -> Result<Caller, Refusal> {
+) -> Result<Caller, Denied> {
     let nobody = |namespace: &Arc<str>| Caller { namespace: Arc::clone(namespace), key: None };
     match (anonymous, presented(headers)) {
         // Clients that cannot do without a key send any: without AccessKeys none means anything.
@@ -59,13 +59,13 @@ pub(crate) fn authorize(
         }
         (Anonymous::Of(namespace), Presented::Nothing) => Ok(nobody(namespace)),
         (_, Presented::Nothing) => Err(missing(keys)),
-        (_, Presented::Unclear(why)) => Err(refusal(why)),
+        (_, Presented::Unclear(why)) => Err(Denied(why)),
         (_, Presented::Key(key)) => match keys.find(key, now) {
             Some(key) => {
                 let namespace = Arc::clone(&key.id.namespace);
                 Ok(Caller { namespace, key: Some(Arc::clone(key)) })
             }
-            None => Err(refusal("The API key is not valid.")),
+            None => Err(Denied("The API key is not valid.")),
         },
     }
 }
@@ -76,22 +76,28 @@ pub(crate) fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn missing(keys: &Keys) -> Refusal {
+/// Why a request has no caller, in words that are the same for every key that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied(pub &'static str);
+
+impl From<Denied> for Refusal {
+    fn from(Denied(message): Denied) -> Self {
+        Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+}
+
+fn missing(keys: &Keys) -> Denied {
     if keys.is_empty() {
-        refusal(
+        Denied(
             "This router serves no callers without a key, and has no key: make an AccessKey, or \
              start it with --allow-anonymous NAMESPACE.",
         )
     } else {
-        refusal(
+        Denied(
             "No API key: send it as `Authorization: Bearer KEY`, `x-api-key: KEY` or \
              `api-key: KEY`. A key in the URL is not read.",
         )
     }
-}
-
-fn refusal(message: &'static str) -> Refusal {
-    Refusal::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
 }
 
 #[cfg(test)]

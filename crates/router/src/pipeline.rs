@@ -303,6 +303,7 @@ impl Traffic {
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let live = self.live.load();
         access::authorize(&live.keys, &self.options.anonymous, headers, access::unix_now())
+            .map_err(Refusal::from)
     }
 
     async fn read(&self, parts: &Parts, body: &mut Incoming) -> Result<(Bytes, Lease), Refusal> {

@@ -13,13 +13,13 @@ use routing::{
 use wire::{HashKey, Hashes};
 
 /// The compiled keys of a snapshot.
-pub(crate) type Compiled = Arc<BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>>;
+pub type Compiled = Arc<BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>>;
 /// Their hashes.
-pub(crate) type AllHashes = Arc<BTreeMap<ObjectId, Hashes>>;
+pub type AllHashes = Arc<BTreeMap<ObjectId, Hashes>>;
 
 /// A caller's key as requests use it.
 #[derive(Debug)]
-pub(crate) struct LiveKey {
+pub struct LiveKey {
     /// The AccessKey.
     pub(crate) id: ObjectId,
     /// What it may.
@@ -28,7 +28,7 @@ pub(crate) struct LiveKey {
 
 /// All keys.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+pub struct Keys {
     hmac: Option<Hmac>,
     /// The hashes, each with the index of its key.
     hashes: Vec<(KeyHash, u32)>,
@@ -41,7 +41,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// The table of these; `previous`, where that was made of the same.
-    pub(crate) fn of(
+    pub fn of(
         previous: &Arc<Self>,
         compiled: &Compiled,
         hashes: &AllHashes,

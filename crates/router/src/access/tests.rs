@@ -62,7 +62,8 @@ fn who(
         Ok(caller) => Ok(caller
             .key
             .map_or_else(|| format!("-{}", caller.namespace), |key| key.id.to_string())),
-        Err(refusal) => {
+        Err(denied) => {
+            let refusal = Refusal::from(denied);
             assert_eq!((refusal.status.as_u16(), &*refusal.code), (401, "invalid_api_key"));
             Err(refusal.message.to_string())
         }

@@ -146,7 +146,7 @@ fn wrong_use_is_told_apart() {
 
 /// A document, its only problem's line, path, and a part of what is said.
 const MISTAKES: &[(&str, usize, &str, &str)] = &[
-    ("apiVersion: v1\nkind: Pod\n", 2, "kind", "ModelAlias, Secret"),
+    ("apiVersion: v1\nkind: Pod\n", 2, "kind", "ModelAlias, AccessKey, Secret"),
     ("apiVersion: moniker.dev/v1\nkind: ModelAlias\n", 1, "apiVersion", "moniker.dev/v1alpha1"),
     ("\n\nmetadata: {name: x}\n", 3, "", "kind is required"),
     ("- a\n", 1, "", "mapping"),

@@ -20,7 +20,7 @@ pub struct Categories {
     pub default: DefaultLineup,
     /// The lineups of categories. Of two whose keywords or regexes match, the first. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 32))]
     pub overrides: Option<Vec<Override>>,
 }
 

@@ -96,6 +96,11 @@ fn a_category_of_ones_own_leaves_other_prompts_alone() {
         let own = verdict.routed(60).filter(|place| *place > 0);
         assert_eq!(own, None, "{other}: {verdict:?}");
     }
+    let alone = Classifier::new(&compile(&[spec("cooking", &COOKING, &[])]).unwrap()).unwrap();
+    for other in ["Who discovered the moons of Jupiter?", "Write a sad poem about a lighthouse."] {
+        let verdict = alone.classify(other, &mut scratch);
+        assert_eq!(verdict.routed(60), None, "{other}: {verdict:?}");
+    }
     for (text, place) in [
         ("What are the obligations of the seller under this contract?", 1),
         ("Review the attached employment agreement for risks", 1),

@@ -20,12 +20,12 @@ use crate::{
 /// Features that are not hashed: patterns, statistics, shares.
 pub(super) const EXTRAS: usize = SHAPES + CATEGORIES;
 /// The weight of the built-in detector's shares.
-const SHARES: f32 = 1.0;
+const SHARES: f32 = 0.5;
 /// The score at which a prompt is as likely in a category as not, and how fast that changes with the
 /// score. Anchors are means, and single prompts lie further out than they do: of three categories by
 /// six to ten examples, each alone in its alias, one in twenty of the prompts of other kinds (those
 /// of `dev`) is above the default confidence, and 31 of 32 prompts of their own are.
-const MIDDLE: f32 = 1.7;
+const MIDDLE: f32 = 1.6;
 const SLOPE: f32 = 3.0;
 /// The cost of errors against that of large weights.
 const COST: f64 = 8.0;

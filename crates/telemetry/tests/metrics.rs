@@ -14,8 +14,8 @@ use routing::{
     stats::{Part, Sums},
 };
 use telemetry::{
-    ControllerMetrics, Metrics, RequestEnd, StatusWrite, SweepFailure, metrics::SnapshotFacts,
-    names,
+    CategoryBy, ControllerMetrics, JudgeOutcome, Metrics, RequestEnd, StatusWrite, SweepFailure,
+    metrics::SnapshotFacts, names,
 };
 
 /// Metrics that have counted one of everything.
@@ -48,6 +48,8 @@ fn busy() -> Metrics {
         targets: 2,
         held: 1,
     });
+    metrics.category("shop/prod-chat", "coding").told(CategoryBy::Builtin, Some(0.9));
+    alias.judge.ended(JudgeOutcome::Answered);
     metrics.set_link_connected(true);
     metrics.fleet_told(3);
     metrics

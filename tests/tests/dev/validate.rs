@@ -43,6 +43,10 @@ fn every_strategy_has_a_sample_and_every_sample_is_fine() {
     let mut texts = String::new();
     for file in fs::read_dir(samples).unwrap() {
         let path = file.unwrap().path();
+        // Those of `moniker dev` by variable are in a folder of their own.
+        if path.is_dir() {
+            continue;
+        }
         texts += &fs::read_to_string(&path).unwrap();
         // The one of `moniker dev` is on loopback, which a cluster refuses.
         if !path.ends_with("dev.yaml") {

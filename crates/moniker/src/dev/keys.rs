@@ -324,6 +324,7 @@ mod tests {
     fn loads(sample: &Sample) {
         let options = cli::load::Options {
             variables: |_| Some("sk-test".to_owned()),
+            settings: compiler::Settings { dev: true, ..compiler::Settings::default() },
             ..cli::load::Options::default()
         };
         let loaded = cli::load::load_text("sample", &sample.text, options);

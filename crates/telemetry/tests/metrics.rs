@@ -138,6 +138,7 @@ fn what_is_removed_is_gone_and_stays_gone() {
     let metrics = busy();
     let stale = metrics.alias_target("shop/prod-chat", "platform/openai/gpt-4o");
     metrics.retain(|_| false, |_| false, |_, _| false);
+    metrics.retain_categories(|_, _| false);
     stale.first_token(Duration::from_secs(1));
     let text = metrics.render();
     assert!(!text.contains("shop/") && !text.contains("platform/"), "{text}");

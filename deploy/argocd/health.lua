@@ -1,4 +1,4 @@
--- The health of a ModelAlias or ProviderTarget, for Argo CD: what its status says of this generation.
+-- The health of a ModelAlias, ProviderTarget or AccessKey, for Argo CD: what its status says of this generation.
 local hs = {status = "Progressing", message = "The controller has not looked at it yet"}
 local status = obj.status
 if status == nil or status.conditions == nil then

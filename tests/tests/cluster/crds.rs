@@ -88,7 +88,7 @@ async fn users_see_names_columns_and_words() {
     let header = |text: &str| {
         text.lines().next().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    let columns = ["NAME", "MODEL", "STRATEGY", "TARGETS", "READY", "AGE"];
+    let columns = ["NAME", "MODEL", "STRATEGY", "TARGETS", "READY", "ROUTERS", "AGE"];
     assert_eq!(header(&in_it(&["get", "ma"]).await), columns);
     let columns = ["NAME", "PROVIDER", "MODELS", "READY", "USED-BY", "AGE"];
     assert_eq!(header(&in_it(&["get", "pt"]).await), columns);

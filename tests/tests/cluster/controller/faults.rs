@@ -124,6 +124,6 @@ rules:
 
     // Once it may read, it does.
     plane.bind_cluster_role(&user, "moniker-controller").await.unwrap();
-    router.until("Credential", &id, |frame| frame["key"] == "sk-one").await;
+    router.until("Credential", &id, |frame| frame["material"]["key"] == "sk-one").await;
     ready(&plane, &namespace, "modelalias/chat").await;
 }

@@ -21,8 +21,9 @@ async fn what_is_applied_is_served_and_what_is_deleted_is_removed() {
     assert_eq!(frame["resource"]["model"], "prod-chat");
     let frame = router.until("Target", &target_id, |frame| frame["type"] == "UPSERT").await;
     assert_eq!(frame["resource"]["endpoint"]["url"], "https://openai.example/v1");
-    let frame = router.until("Credential", &target_id, |frame| frame["key"].is_string()).await;
-    assert_eq!(frame["key"], "sk-one");
+    let frame =
+        router.until("Credential", &target_id, |frame| frame["material"]["key"].is_string()).await;
+    assert_eq!(frame["material"]["key"], "sk-one");
     ready(&plane, &namespace, "modelalias/prod-chat").await;
     ready(&plane, &namespace, "providertarget/openai").await;
     assert!(!controller.log().contains("sk-one"), "a secret in the log");
@@ -56,19 +57,20 @@ async fn secrets_are_rotated_and_revoked_without_a_restart() {
     assert_eq!(condition(&object, "Reconciling")["status"], "True", "it may still come");
 
     plane.apply(&secret(&namespace, "openai-key", "sk-one")).await.unwrap();
-    let frame = router.until("Credential", &id, |frame| frame["key"] == "sk-one").await;
+    let frame = router.until("Credential", &id, |frame| frame["material"]["key"] == "sk-one").await;
     ready(&plane, &namespace, "providertarget/openai").await;
     let first = version_of(&get(&plane, &namespace, "providertarget/openai").await);
     assert!(first.is_string());
 
     plane.apply(&secret(&namespace, "openai-key", "sk-two")).await.unwrap();
-    let rotated = router.until("Credential", &id, |frame| frame["key"] == "sk-two").await;
+    let rotated =
+        router.until("Credential", &id, |frame| frame["material"]["key"] == "sk-two").await;
     assert!(rotated["version"].as_u64() > frame["version"].as_u64());
     let new = |object: &serde_json::Value| version_of(object) != first;
     until(&plane, &namespace, "providertarget/openai", new).await;
 
     kubectl(&plane, &["delete", "secret/openai-key", "-n", &namespace]).await;
-    let revoked = router.until("Credential", &id, |frame| frame["key"].is_null()).await;
+    let revoked = router.until("Credential", &id, |frame| frame["material"]["key"].is_null()).await;
     assert!(revoked["version"].as_u64() > rotated["version"].as_u64());
     until(&plane, &namespace, "providertarget/openai", missing).await;
 }

@@ -25,6 +25,13 @@ const COOKING: [&str; 6] = [
     "How hot should the oven be for sourdough bread?",
 ];
 
+/// A built-in category, and two of a user's own.
+fn legal_and_cooking() -> CompiledCategories {
+    let specs =
+        [spec("coding", &[], &[]), spec("legal", &LEGAL, &[]), spec("cooking", &COOKING, &[])];
+    compile(&specs).unwrap()
+}
+
 fn spec(name: &str, examples: &[&str], keywords: &[&str]) -> CustomSpec {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     CustomSpec {
@@ -43,12 +50,7 @@ fn told(classifier: &Classifier, text: &str) -> (String, By, Option<usize>) {
 
 #[test]
 fn examples_train_a_category_beside_the_built_in_ones() {
-    let compiled = compile(&[
-        spec("coding", &[], &[]),
-        spec("legal", &LEGAL, &[]),
-        spec("cooking", &COOKING, &[]),
-    ])
-    .unwrap();
+    let compiled = legal_and_cooking();
     let classifier = Classifier::new(&compiled).unwrap();
     for (text, expected, by) in [
         ("Does the contract limit the liability of the supplier?", "legal", By::Examples),
@@ -74,12 +76,7 @@ fn examples_train_a_category_beside_the_built_in_ones() {
 
 #[test]
 fn a_category_of_ones_own_leaves_other_prompts_alone() {
-    let compiled = compile(&[
-        spec("coding", &[], &[]),
-        spec("legal", &LEGAL, &[]),
-        spec("cooking", &COOKING, &[]),
-    ])
-    .unwrap();
+    let compiled = legal_and_cooking();
     let classifier = Classifier::new(&compiled).unwrap();
     let mut scratch = Scratch::default();
     for other in [

@@ -101,7 +101,7 @@ pub fn encode(request: &Request, to: &Candidate<'_>) -> Result<Count, Refusal> {
         }
         Dialect::Bedrock => {
             let bare = PROFILES.iter().find_map(|region| to.model.strip_prefix(region));
-            let model = crate::dialect::path_segment(bare.unwrap_or(to.model));
+            let model = crate::address::segment(bare.unwrap_or(to.model));
             encoded.path = format!("model/{model}/count-tokens");
             object! {"input": object! {"converse": only(whole, &BEDROCK)}}
         }

@@ -23,8 +23,6 @@ pub use decode::{Decoder, decode_reply};
 pub use errors::{classify, daily_quota, refuses_signature};
 use routing::{Capability, CapabilitySet};
 
-pub(crate) use bedrock::escaped as path_segment;
-
 use crate::{
     failure::Failure,
     family::Family,

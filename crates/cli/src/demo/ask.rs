@@ -84,6 +84,23 @@ impl Talk {
         self.fresh = true;
     }
 
+    /// A message of the user, as OpenAI's protocols have it: a text, or parts, of which an image and
+    /// a document have these types.
+    pub(super) fn asks(&mut self, content: &Value, [image, document]: [&str; 2]) {
+        self.user();
+        if let Some(text) = content.as_str() {
+            self.says(text);
+        }
+        for part in list(content) {
+            match part["type"].as_str() {
+                Some("input_audio") => self.sounds += 1,
+                Some(kind) if kind == image => self.images += 1,
+                Some(kind) if kind == document => self.documents += 1,
+                _ => self.says(part["text"].as_str().unwrap_or_default()),
+            }
+        }
+    }
+
     /// A turn of the model begins: what tools gave before is dealt with.
     pub(super) fn model(&mut self) {
         self.results.clear();

@@ -6,4 +6,3 @@ mod request;
 
 pub(super) use reply::Reader;
 pub(super) use request::encode;
-pub(crate) use request::escaped;

@@ -1,4 +1,4 @@
-//! What several encoders of requests need: identifiers of users, tiers, texts, media.
+//! What several dialects need: identifiers of users, tiers, texts, media; ends that are not known.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::cx::Cx;
 use crate::{
-    neutral::{Choose, Document, Media, Part, Source, ToolResult},
+    failure::Failure,
+    neutral::{Choose, Document, Finish, Media, Part, Source, ToolResult},
     rules::{Field, Refusal},
     tree::Json,
 };
@@ -18,6 +19,12 @@ const LONGEST_USER: usize = 128;
 
 /// The most breakpoints of a prompt cache that Claude takes, whoever hosts it.
 const MOST_BREAKPOINTS: usize = 4;
+
+/// What a stop reason is that is not known: the end of an answer that has content.
+pub(super) fn unknown_end(content: bool) -> Result<Finish, Failure> {
+    let what = "The provider's answer has neither content nor a known stop reason.";
+    if content { Ok(Finish::Stop) } else { Err(Failure::invalid(what)) }
+}
 
 /// Of the breakpoints of a prompt cache the last four stay. `walk` goes through a value of the named
 /// members in order, counts each in `seen`, and removes it while no more than `drop` were seen.

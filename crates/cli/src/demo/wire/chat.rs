@@ -121,7 +121,7 @@ fn talk(messages: &Value) -> Result<Talk, Fault> {
         }
         match role {
             "system" | "developer" => talk.hears(&text(&message["content"])),
-            "user" => user(&message["content"], &mut talk),
+            "user" => talk.asks(&message["content"], ["image_url", "file"]),
             "assistant" => {
                 talk.model();
                 talk.hears(&text(&message["content"]));
@@ -160,21 +160,6 @@ fn answered(talk: &Talk) -> Result<(), Fault> {
          each 'tool_call_id'. The following tool_call_ids did not have response messages: {ids}"
     );
     Err(Fault::at("messages", text))
-}
-
-fn user(content: &Value, talk: &mut Talk) {
-    talk.user();
-    if let Some(text) = content.as_str() {
-        talk.says(text);
-    }
-    for part in list(content) {
-        match part["type"].as_str() {
-            Some("image_url") => talk.images += 1,
-            Some("input_audio") => talk.sounds += 1,
-            Some("file") => talk.documents += 1,
-            _ => talk.says(part["text"].as_str().unwrap_or_default()),
-        }
-    }
 }
 
 fn finish(answer: &Answer) -> &'static str {

@@ -143,7 +143,9 @@ fn talk(body: &Value, model: &str) -> Result<Talk, Fault> {
         }
         model_spoke = models || kind == "reasoning" && model_spoke;
         match kind {
-            "message" if role == "user" => user(&item["content"], &mut talk),
+            "message" if role == "user" => {
+                talk.asks(&item["content"], ["input_image", "input_file"]);
+            }
             "message" => talk.hears(&text(&item["content"])),
             "function_call" | "custom_tool_call" => {
                 talk.calls(item["call_id"].as_str().unwrap_or_default());
@@ -178,21 +180,6 @@ fn talk(body: &Value, model: &str) -> Result<Talk, Fault> {
         return Err(Fault::at("input", format!("No tool output found for function call {first}.")));
     }
     Ok(talk)
-}
-
-fn user(content: &Value, talk: &mut Talk) {
-    talk.user();
-    if let Some(text) = content.as_str() {
-        talk.says(text);
-    }
-    for part in list(content) {
-        match part["type"].as_str() {
-            Some("input_image") => talk.images += 1,
-            Some("input_file") => talk.documents += 1,
-            Some("input_audio") => talk.sounds += 1,
-            _ => talk.says(part["text"].as_str().unwrap_or_default()),
-        }
-    }
 }
 
 /// `POST /v1/responses/input_tokens`.

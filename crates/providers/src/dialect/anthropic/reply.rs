@@ -4,6 +4,7 @@ use routing::OutcomeClass;
 
 use super::super::{
     Dialect,
+    common::unknown_end,
     parts::{Parts, Piece},
     usage,
 };
@@ -46,11 +47,7 @@ fn finish(reason: &str, from: &Json, content: bool) -> Result<Finish, Failure> {
             }
         }
         Ends::Is(why) => why.into(),
-        Ends::Maybe | Ends::NotYet if content => Finish::Stop,
-        Ends::Maybe | Ends::NotYet => {
-            let what = "The provider's answer has neither content nor a known stop reason.";
-            return Err(Failure::invalid(what));
-        }
+        Ends::Maybe | Ends::NotYet => return unknown_end(content),
         Ends::Fails(fault) => {
             let what = format!("The model's answer failed ({reason}).");
             return Err(Failure::new(OutcomeClass::Fault(fault), what));

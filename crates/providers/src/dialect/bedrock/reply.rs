@@ -3,7 +3,9 @@
 use routing::OutcomeClass;
 
 use super::super::{
-    Dialect, errors,
+    Dialect,
+    common::unknown_end,
+    errors,
     event_stream::Frame,
     parts::{Parts, Piece},
     usage,
@@ -38,11 +40,7 @@ fn finish(reason: &str, from: &Json, content: bool) -> Result<Finish, Failure> {
             Finish::StopSequence(text.map(str::to_owned))
         }
         Ends::Is(why) => why.into(),
-        Ends::Maybe | Ends::NotYet if content => Finish::Stop,
-        Ends::Maybe | Ends::NotYet => {
-            let what = "The provider's answer has neither content nor a known stop reason.";
-            return Err(Failure::invalid(what));
-        }
+        Ends::Maybe | Ends::NotYet => return unknown_end(content),
         Ends::Fails(fault) => {
             let what = format!("The model's answer is malformed ({reason}).");
             return Err(Failure::new(OutcomeClass::Fault(fault), what));

@@ -12,6 +12,7 @@ use super::{
     blocks,
 };
 use crate::{
+    address::segment,
     family::Family,
     ids::{IdRule, NameRule},
     neutral::{Choose, Effort, Format, Part, Request, Role, ToolKind, Wish},
@@ -107,20 +108,7 @@ pub(in crate::dialect) fn encode(
     cx.unknown(false);
     blocks::last_four(&mut body);
     let operation = if request.stream { "converse-stream" } else { "converse" };
-    Ok(cx.done(format!("model/{}/{operation}", escaped(to.model)), &body, Vec::new()))
-}
-
-/// A segment of a path: model ids hold `:` and, as ARNs, `/`.
-pub(crate) fn escaped(model: &str) -> String {
-    let mut out = String::with_capacity(model.len());
-    for byte in model.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    Ok(cx.done(format!("model/{}/{operation}", segment(to.model)), &body, Vec::new()))
 }
 
 /// Limits, sampling and thinking of models that are not Claude's.

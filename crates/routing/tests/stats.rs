@@ -12,6 +12,7 @@ use routing::{
     outcome::Fault,
     rank::{View, rank, reason},
     stats::{AliasStats, Completion, Estimate, ModelStats, Part, Prior, Sums, TimeScale},
+    strategy::lowest_latency,
 };
 
 fn at(seconds: f64) -> Nanos {
@@ -285,4 +286,40 @@ fn the_reason_says_what_was_predicted() {
     let text = reason(&alias, &ranked);
     assert!(text.starts_with("3 candidates; t1/m predicted "), "{text}");
     assert!(text.contains(" s, next t2/m ") && text.ends_with(" s"), "{text}");
+}
+
+#[test]
+fn a_probe_says_that_it_is_one() {
+    let mut alias = alias(StrategyKind::LowestLatency, &[&[1, 1]]);
+    alias.lineup.strategy.lowest_latency =
+        Some(lowest_latency::Params { exploration_percent: Some(100), ..Default::default() });
+    let mut known = AliasStats::new(&alias);
+    let mut models = vec![ModelStats::default(); 2];
+    for second in 0..40 {
+        stream(&mut models[0], f64::from(second), 0.1);
+    }
+    known.refresh(at(46.0), &mut |ix, see| see(&mut models[ix.get()]));
+    let view = View { eligible: u64::MAX, lineups: known.lineups(), ..View::default() };
+    let ranked = rank(&alias, &view, &facts(400), at(46.0), &mut Rng::new(1));
+    let text = reason(&alias, &ranked);
+    assert!(text.contains(" s (asked since it has shown nothing of late), next t0/m "), "{text}");
+}
+
+#[test]
+fn the_first_draw_goes_by_what_is_known() {
+    let alias = alias(StrategyKind::LowestLatency, &[&[1, 1]]);
+    let mut known = AliasStats::new(&alias);
+    let mut models = vec![ModelStats::default(); 2];
+    for (model, first) in models.iter_mut().zip([20.0, 0.1]) {
+        for second in 0..40 {
+            stream(model, f64::from(second), first);
+        }
+    }
+    known.refresh(at(64.0), &mut |ix, see| see(&mut models[ix.get()]));
+    let view = View { eligible: u64::MAX, lineups: known.lineups(), ..View::default() };
+    for seed in 0..100 {
+        // However young the process is: its clock starts at 0.
+        let ranked = rank(&alias, &view, &facts(400), at(0.001), &mut Rng::new(seed));
+        assert_eq!(ranked.ranking[0], CandidateIx(1), "seed {seed}");
+    }
 }

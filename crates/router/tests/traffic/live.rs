@@ -10,6 +10,7 @@ use routing::{
     fleet::{FleetModel, FleetView, ModelKey, Report},
     outcome::Fault,
     stats::{Part, Sums, TimeScale},
+    strategy::lowest_latency::Params,
 };
 
 use crate::{
@@ -42,9 +43,13 @@ fn seen_by_others(target: &str, first_token: f64, token: f64) -> FleetModel {
     FleetModel { target: key(target).target, model: key(target).model, age_ms: 0, sums }
 }
 
+/// By predicted time alone: nothing is explored, so that no draw decides a test.
 fn by_latency(upstreams: &[&Upstream]) -> World {
-    World::over(upstreams)
-        .alias(|a| a.lineup.strategy = StrategySpec::of(StrategyKind::LowestLatency))
+    World::over(upstreams).alias(|a| {
+        let strategy = &mut a.lineup.strategy;
+        *strategy = StrategySpec::of(StrategyKind::LowestLatency);
+        strategy.lowest_latency = Some(Params { exploration_percent: Some(0), signal: None });
+    })
 }
 
 fn tell(rig: &Rig, models: Vec<FleetModel>) {

@@ -74,6 +74,9 @@ pub fn reason(alias: &CompiledAlias, ranked: &Ranked) -> String {
         Some(score) => text.push_str(&format!(" {} {score}", score.verb())),
         None => text.push_str(" first"),
     }
+    if ranked.effects.probed().is_some_and(|ix| ix == first) {
+        text.push_str(" (asked since it has shown nothing of late)");
+    }
     if let Some(second) = ranking.next() {
         text.push_str(&format!(", next {}", name(second)));
         if let Some(score) = score(second) {

@@ -57,6 +57,15 @@ impl Effects {
         }
     }
 
+    /// The candidate that is put first only because it has shown nothing of late, if one is.
+    pub(crate) fn probed(&self) -> Option<CandidateIx> {
+        let draws = self.lineups.iter().flat_map(|lineup| &lineup.probes);
+        draws.into_iter().find_map(|(_, draw)| match draw {
+            ProbeDraw::Taken { by } => Some(*by),
+            ProbeDraw::Deferred => None,
+        })
+    }
+
     /// What changes of the lineup with this index.
     pub(crate) fn of(&mut self, lineup: u16) -> &mut LineupEffects {
         let at = self.lineups.iter().position(|effects| effects.lineup == lineup);

@@ -33,7 +33,7 @@ pub struct LineupStats {
     cells: Vec<Cell>,
     members: u64,
     refreshed: Option<Nanos>,
-    smoothed: Nanos,
+    smoothed: Option<Nanos>,
     evaluated: Option<Nanos>,
 }
 
@@ -88,7 +88,7 @@ impl LineupStats {
         cells: Vec::new(),
         members: 0,
         refreshed: None,
-        smoothed: Nanos::ZERO,
+        smoothed: None,
         evaluated: None,
     };
 
@@ -154,8 +154,8 @@ impl LineupStats {
         self.cells.get(anchor.get())?.weight
     }
 
-    /// When the weights were last smoothed.
-    pub(crate) fn smoothed(&self) -> Nanos {
+    /// When the weights were last smoothed, if they ever were.
+    pub(crate) fn smoothed(&self) -> Option<Nanos> {
         self.smoothed
     }
 
@@ -218,7 +218,7 @@ impl LineupStats {
         for (anchor, weight) in &effects.weights {
             let Some(cell) = self.cells.get_mut(anchor.get()) else { continue };
             cell.weight = Some(if weight.is_finite() { weight.clamp(0.0, 1.0) } else { 0.0 });
-            self.smoothed = self.smoothed.max(now);
+            self.smoothed = self.smoothed.max(Some(now));
         }
         for (anchor, proposed) in &effects.affinity {
             let Some(cell) = self.cells.get_mut(anchor.get()) else { continue };

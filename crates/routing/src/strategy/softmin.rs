@@ -83,8 +83,11 @@ impl Softmin<'_> {
         let mut weights: SmallVec<[f64; 8]> =
             open.iter().map(|at| sixteenth_power(cheapest / self.costs[*at])).collect();
         let total: f64 = weights.iter().sum();
-        let elapsed = cx.now.since(stats.smoothed()).as_secs_f64();
-        let step = 1.0 - (-elapsed / SMOOTHING).exp();
+        // The first draw has nothing to smooth from, and goes by what is known.
+        let step = stats.smoothed().map_or(1.0, |at| {
+            let elapsed = cx.now.since(at).as_secs_f64();
+            1.0 - (-elapsed / SMOOTHING).exp()
+        });
         #[expect(clippy::cast_precision_loss, reason = "at most 64 blocks")]
         let even = 1.0 / self.blocks.len() as f64;
         for (weight, at) in weights.iter_mut().zip(open) {

@@ -6,6 +6,10 @@
 //! second, two candidates are drawn by them, and the one with less under way than usual is kept:
 //! many routers that know the same do not all jump at once.
 //!
+//! *Many routers.* Where times grow with load, and more than a few routers go by news that is
+//! seconds old, the power is less, down to a quarter of it: each moves a smaller part of its load
+//! than it would alone, as all the others move theirs on the same news.
+//!
 //! *Exploration.* What has shown nothing of late, and has nothing under way here, is put first now
 //! and then, whatever it would cost; what no router has ever seen more often, so that one probe by
 //! the fleet is soon made. A small part of the requests pays for it.
@@ -24,6 +28,12 @@ use crate::{
     stats::{Estimate, LineupStats, ProbeDraw},
 };
 
+/// The power of the draw, of few routers.
+const POWER: f64 = 16.0;
+/// So few routers do not herd.
+const FEW: f64 = 10.0;
+/// By how much of itself the power is divided more, at most.
+const SOFTER: f64 = 3.0;
 /// After how many seconds a smoothed weight is all but 1/e new.
 const SMOOTHING: f64 = 0.5;
 /// Less recent evidence than one sample is next to none.
@@ -80,8 +90,12 @@ impl Softmin<'_> {
     /// than usual is under way at it.
     fn draw(&self, cx: &mut SelectCx<'_, '_>, stats: &LineupStats, open: &[usize]) -> usize {
         let cheapest = open.iter().map(|at| self.costs[*at]).fold(COSTS.1, f64::min);
-        let mut weights: SmallVec<[f64; 8]> =
-            open.iter().map(|at| sixteenth_power(cheapest / self.costs[*at])).collect();
+        let power = self.power(cx, stats, open);
+        let weigh = |at: &usize| {
+            let part = cheapest / self.costs[*at];
+            if power < POWER { part.powf(power) } else { sixteenth_power(part) }
+        };
+        let mut weights: SmallVec<[f64; 8]> = open.iter().map(weigh).collect();
         let total: f64 = weights.iter().sum();
         // The first draw has nothing to smooth from, and goes by what is known.
         let step = stats.smoothed().map_or(1.0, |at| {
@@ -106,6 +120,16 @@ impl Softmin<'_> {
         };
         let (a, b) = (open[a], open[b]);
         if a == b || crowded(a) <= crowded(b) { a } else { b }
+    }
+
+    /// The power of the draw: less where the times of any grow with load and many routers draw.
+    fn power(&self, cx: &SelectCx<'_, '_>, stats: &LineupStats, open: &[usize]) -> f64 {
+        let crowd = 1.0 - FEW / f64::from(cx.view.routers.max(1));
+        if crowd <= 0.0 {
+            return POWER;
+        }
+        let elastic = open.iter().map(|at| stats.estimate(self.blocks[*at].head).elastic);
+        POWER / (1.0 + SOFTER * crowd * elastic.fold(0.0, f64::max))
     }
 
     /// Orders the open ones by the hash of the session, in place of their costs.

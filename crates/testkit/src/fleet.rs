@@ -59,14 +59,18 @@ impl Router {
     /// Starts one that follows the stream at this URL, for callers without a key, and waits until it
     /// serves a snapshot. Targets may be on this machine.
     pub async fn join(stream: &str, name: &str, args: &[&str]) -> io::Result<Self> {
+        let usual = ["--controller", stream, "--name", name]
+            .into_iter()
+            .chain(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .chain(["--allow-anonymous", "default", "--allow-cidr", "127.0.0.0/8"]);
+        Self::start(&usual.chain(args.iter().copied()).collect::<Vec<_>>()).await
+    }
+
+    /// Starts one with just these arguments, and waits until it serves a snapshot.
+    pub async fn start(args: &[&str]) -> io::Result<Self> {
         let dir = TempDir::new()?;
         let mut command = Command::new(programs::moniker()?);
-        command
-            .args(["router", "--controller", stream, "--name", name])
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--allow-anonymous", "default", "--allow-cidr", "127.0.0.0/8"])
-            .args(["--log-format", "json"])
-            .args(args);
+        command.arg("router").args(args).args(["--log-format", "json"]);
         let daemon = Daemon::spawn(&command, dir.path().join("log"))?;
         let mut this = Self { daemon, url: String::new(), admin: String::new(), _dir: dir };
         let serving = this.logged("serving").await?;

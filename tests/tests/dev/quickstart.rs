@@ -1,13 +1,17 @@
 //! The first ten minutes: the sample lineup, a curl, a broken target, an edit of a weight.
 
 use serde_json::json;
-use testkit::moniker::Moniker;
+use testkit::{fleet::Router, moniker::Moniker};
 
 use crate::{SAMPLE, chat, client, header, post};
 
 /// The sample with the demo upstream at the port that this run was given.
 async fn sample() -> (Moniker, String) {
-    let mut moniker = Moniker::dev(SAMPLE).await.unwrap();
+    sample_with(&[]).await
+}
+
+async fn sample_with(args: &[&str]) -> (Moniker, String) {
+    let mut moniker = Moniker::dev_with(SAMPLE, args, &[]).await.unwrap();
     let line = moniker.printed("Demo upstream:").await.unwrap();
     let demo = line.split_once("http://").unwrap().1.split('/').next().unwrap().to_owned();
     let lineup = SAMPLE.replace("127.0.0.1:8091", &demo);
@@ -45,6 +49,24 @@ async fn the_sample_serves_chat_streams_and_embeddings() {
     let ids: Vec<_> =
         models["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["ab-chat", "prod-chat", "prod-embed"]);
+}
+
+#[tokio::test]
+async fn the_printed_line_starts_another_router() {
+    let (mut moniker, _) = sample_with(&["--stream", "127.0.0.1:0"]).await;
+    let first = moniker.printed("moniker router --controller").await.unwrap();
+    let second = moniker.printed("--admin 127.0.0.1:9091").await.unwrap();
+    let line = format!("{first} {second}").replace(['\\', '\n'], " ");
+    // The same but for the ports, which tests beside this one may have.
+    let line =
+        line.replace("127.0.0.1:8081", "127.0.0.1:0").replace("127.0.0.1:9091", "127.0.0.1:0");
+    let words: Vec<&str> = line.split_whitespace().skip_while(|word| *word != "router").collect();
+    assert!(words.contains(&"--dev"), "{line}");
+    let router = Router::start(&words[1..]).await.unwrap();
+    let url = format!("{}/chat/completions", router.url());
+    let answer = client().post(url).json(&chat("prod-chat")).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(header(answer.headers(), "x-moniker-target"), "default/demo/demo-large");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
         };
         keys.insert(id.clone(), resource);
     }
-    snapshot.keys = Arc::new(keys);
+    snapshot.keys = Arc::new(keys.into_iter().collect());
     snapshot.revision = snapshot.content_revision();
     snapshot
 }

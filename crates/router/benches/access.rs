@@ -16,7 +16,7 @@ use routing::{
     Digest, Nanos, ObjectId,
     hmac::Hmac,
     key::KeyHash,
-    revision::{KEY, revision},
+    revision::{Counting, KEY},
 };
 use serde_json::value::RawValue;
 use wire::{Commit, Counts, Frame, HashKey, HashesFrame, Hello, Kind, Upsert};
@@ -26,6 +26,7 @@ use wire::{Commit, Counts, Frame, HashKey, HashesFrame, Hello, Kind, Upsert};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const LOOK_UPS: usize = 2_000_000;
+const CALLERS: usize = 1_024;
 
 fn main() {
     for keys in [1, 1_000, 100_000] {
@@ -39,12 +40,12 @@ fn main() {
             applied.hash_key.as_ref(),
         );
         let taken = resident().saturating_sub(before);
-        // Those that ask are spread over all keys; a request's headers are there anyway.
-        let callers: Vec<HeaderMap> =
-            (0..keys.min(1_024)).map(|n| headers(n * (keys / keys.min(1_024)))).collect();
-        let stranger = headers(keys + 1);
-        let known = nanos(|n| authorized(&table, &callers[n % callers.len()]));
-        let unknown = nanos(|_| authorized(&table, &stranger));
+        // Those that ask are spread over all keys, and there are as many requests with headers of
+        // their own where all have one key.
+        let callers: Vec<HeaderMap> = (0..CALLERS).map(|n| headers(n * keys / CALLERS)).collect();
+        let strangers: Vec<HeaderMap> = (0..CALLERS).map(|n| headers(keys + n)).collect();
+        let known = nanos(|n| authorized(&table, &callers[n % CALLERS]));
+        let unknown = nanos(|n| authorized(&table, &strangers[n % CALLERS]));
         println!(
             "{keys:>7} keys: {known:>4.0} ns for one that is known, {unknown:>4.0} ns for one that \
              is not; {:.1} MB in all",
@@ -85,8 +86,7 @@ fn fill(store: &mut Store, keys: usize) -> Applied {
     let hmac = Hmac::new(&hash_key.bytes());
     let json = r#"{"aliases":["prod-*"],"expiresAt":1830000000}"#;
     let digest = Digest::of(json.as_bytes());
-    let ids: Vec<ObjectId> =
-        (0..keys).map(|n| ObjectId::new("shop", format!("caller-{n:08}"))).collect();
+    let id = |n| ObjectId::new("shop", format!("caller-{n:08}"));
     store.connect();
     let mut tell = |frame| store.step(frame, Nanos::ZERO).expect("it is in order");
     tell(Frame::Hello(Hello {
@@ -99,20 +99,21 @@ fn fill(store: &mut Store, keys: usize) -> Applied {
         admin_token: None,
     }));
     tell(Frame::HashKey(hash_key));
-    for (n, id) in ids.iter().enumerate() {
+    let mut counting = Counting::default();
+    for n in 0..keys {
+        counting.add(KEY, &id(n), Some(digest));
         tell(Frame::Upsert(Upsert {
             kind: Kind::Key,
-            id: ObjectId::new(&*id.namespace, &*id.name),
+            id: id(n),
             version: 1,
             digest,
             requires: Vec::new(),
             resource: RawValue::from_string(json.to_owned()).ok(),
         }));
         let hashes = vec![KeyHash::of(&hmac, key(n).as_bytes())];
-        let id = ObjectId::new(&*id.namespace, &*id.name);
-        tell(Frame::Hashes(HashesFrame { id, version: 1, hashes }));
+        tell(Frame::Hashes(HashesFrame { id: id(n), version: 1, hashes }));
     }
-    let revision = revision(ids.iter().map(|id| (KEY, id, Some(digest))));
+    let revision = counting.revision();
     let counts = Counts { keys, hashes: keys, ..Counts::default() };
     let effects = tell(Frame::Commit(Commit { revision, counts }));
     effects.applied.expect("it is new")

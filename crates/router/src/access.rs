@@ -12,7 +12,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
-pub use self::keys::{AllHashes, Compiled, Keys, LiveKey};
+pub use self::keys::{Keys, LiveKey};
 use self::presented::{Presented, presented};
 use crate::errors::Refusal;
 
@@ -30,17 +30,33 @@ pub enum Anonymous {
 
 /// Who asks.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// The namespace that the request belongs to.
-    pub(crate) namespace: Arc<str>,
-    /// Its key; `None`: it has none, and is served all the same.
-    pub(crate) key: Option<Arc<LiveKey>>,
+pub enum Caller {
+    /// One with this key.
+    Known(Arc<LiveKey>),
+    /// One without, who is served all the same; the namespace that its requests belong to.
+    Anonymous(Arc<str>),
 }
 
 impl Caller {
+    /// The namespace that its requests belong to.
+    pub(crate) fn namespace(&self) -> &str {
+        match self {
+            Self::Known(key) => &key.id.namespace,
+            Self::Anonymous(namespace) => namespace,
+        }
+    }
+
+    /// Its key.
+    pub(crate) fn key(&self) -> Option<&LiveKey> {
+        match self {
+            Self::Known(key) => Some(key),
+            Self::Anonymous(_) => None,
+        }
+    }
+
     /// Whether it may name this model, as far as its key says.
     pub(crate) fn may_name(&self, model: &str) -> bool {
-        self.key.as_ref().is_none_or(|key| key.compiled.may_name(model))
+        self.key().is_none_or(|key| key.compiled.may_name(model))
     }
 }
 
@@ -51,7 +67,7 @@ pub fn authorize(
     headers: &HeaderMap,
     now: i64,
 ) -> Result<Caller, Denied> {
-    let nobody = |namespace: &Arc<str>| Caller { namespace: Arc::clone(namespace), key: None };
+    let nobody = |namespace: &Arc<str>| Caller::Anonymous(Arc::clone(namespace));
     match (anonymous, presented(headers)) {
         // Clients that cannot do without a key send any: without AccessKeys none means anything.
         (Anonymous::Of(namespace) | Anonymous::WithoutKeys(namespace), _) if keys.is_empty() => {
@@ -61,10 +77,7 @@ pub fn authorize(
         (_, Presented::Nothing) => Err(missing(keys)),
         (_, Presented::Unclear(why)) => Err(Denied(why)),
         (_, Presented::Key(key)) => match keys.find(key, now) {
-            Some(key) => {
-                let namespace = Arc::clone(&key.id.namespace);
-                Ok(Caller { namespace, key: Some(Arc::clone(key)) })
-            }
+            Some(key) => Ok(Caller::Known(Arc::clone(key))),
             None => Err(Denied("The API key is not valid.")),
         },
     }

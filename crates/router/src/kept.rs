@@ -14,9 +14,9 @@ mod writer;
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use routing::{ObjectId, RoutingSnapshot};
-use wire::{AdminToken, Credential, HashKey, Hashes, Key};
+use wire::{AdminToken, Credential, HashKey, Key};
 
-use crate::store::{Reason, Side};
+use crate::store::{AllHashes, Reason, Sides};
 pub use file::Unusable;
 pub use writer::Keeper;
 
@@ -25,9 +25,9 @@ pub use writer::Keeper;
 pub(crate) struct Saved {
     pub(crate) cluster: String,
     pub(crate) snapshot: Arc<RoutingSnapshot>,
-    pub(crate) sides: BTreeMap<Key, Side>,
+    pub(crate) sides: Sides,
     pub(crate) credentials: Arc<BTreeMap<ObjectId, Credential>>,
-    pub(crate) hashes: Arc<BTreeMap<ObjectId, Hashes>>,
+    pub(crate) hashes: Arc<AllHashes>,
     pub(crate) hash_key: Option<HashKey>,
     pub(crate) admin_token: Option<Arc<AdminToken>>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Saved {
 pub(crate) struct Restored {
     pub(crate) key: Key,
     pub(crate) version: u64,
-    pub(crate) hold: Option<Reason>,
+    pub(crate) hold: Option<Box<Reason>>,
     /// Its last good form, with the digest that the controller knows it by.
     pub(crate) form: Option<(routing::Digest, crate::store::Value)>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Beginning {
     pub(crate) cluster: String,
     pub(crate) resources: Vec<Restored>,
     pub(crate) credentials: BTreeMap<ObjectId, Credential>,
-    pub(crate) hashes: BTreeMap<ObjectId, Hashes>,
+    pub(crate) hashes: AllHashes,
     pub(crate) hash_key: Option<HashKey>,
     pub(crate) admin_token: Option<AdminToken>,
     /// How long ago it was written down.

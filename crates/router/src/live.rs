@@ -322,7 +322,7 @@ impl LiveSnapshot {
 
     /// What this caller's `model` stands for. What it may not name is as what is not there.
     pub(crate) fn named_by(&self, caller: &Caller, model: &str) -> Found<'_> {
-        if caller.may_name(model) { self.find(&caller.namespace, model) } else { Found::Nothing }
+        if caller.may_name(model) { self.find(caller.namespace(), model) } else { Found::Nothing }
     }
 
     /// What a caller may name, each name once.

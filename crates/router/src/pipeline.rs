@@ -338,7 +338,7 @@ impl Traffic {
             Found::Alias(alias) => Ok(Arc::clone(alias)),
             Found::Held(id, held) => {
                 // Why in full may name what is another project's: that is for who edits the alias.
-                let why = match caller.key {
+                let why = match caller.key() {
                     None => format!("{}: {}", held.reason, held.message),
                     Some(_) => format!("{}; its status says more", held.reason),
                 };

@@ -17,6 +17,7 @@ mod commit;
 mod connection;
 mod report;
 mod restore;
+mod shared;
 mod tombstones;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use routing::{Digest, Nanos, ObjectId, RoutingSnapshot, revision::revision};
+use routing::{Digest, Nanos, ObjectId, RoutingSnapshot, ordered::OrderedMap, revision::revision};
 use serde::{Deserialize, Serialize};
 use wire::{
     AdminToken, Credential, Frame, HashKey, Hashes, Held, HeldCredential, HeldHashes, HeldResource,
@@ -42,6 +43,7 @@ use wire::{
 pub(crate) use check::{Value, restored};
 use connection::Connection;
 pub use report::{Asked, Config, Missing, Verdict};
+use shared::Shared;
 use tombstones::Tombstones;
 
 /// How long refusals and absences are doubted.
@@ -55,7 +57,7 @@ pub struct Applied {
     /// The credentials of its targets.
     pub credentials: Arc<BTreeMap<ObjectId, Credential>>,
     /// The hashes of its keys.
-    pub hashes: Arc<BTreeMap<ObjectId, Hashes>>,
+    pub hashes: Arc<AllHashes>,
     /// What these hashes are made with; `None`: there are none.
     pub hash_key: Option<HashKey>,
     /// What is different from the one before.
@@ -142,8 +144,20 @@ pub(crate) struct Side {
     pub(crate) version: u64,
     /// The digest of the form in the snapshot; `None`: it has none.
     pub(crate) digest: Option<Digest>,
-    pub(crate) hold: Option<Reason>,
+    pub(crate) hold: Option<Box<Reason>>,
 }
+
+impl Side {
+    /// The digest of the form that is the present one; `None`: it is held.
+    fn served(&self) -> Option<Digest> {
+        self.digest.filter(|_| self.hold.is_none())
+    }
+}
+
+/// All of it.
+pub(crate) type Sides = OrderedMap<Key, Side>;
+/// The hashes of callers' keys.
+pub type AllHashes = OrderedMap<ObjectId, Hashes>;
 
 /// Why a resource is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,9 +199,10 @@ pub struct Store {
     cluster: String,
     snapshot: Arc<RoutingSnapshot>,
     credentials: Arc<BTreeMap<ObjectId, Credential>>,
-    hashes: Arc<BTreeMap<ObjectId, Hashes>>,
+    hashes: Arc<AllHashes>,
     hash_key: Option<HashKey>,
-    sides: BTreeMap<Key, Side>,
+    sides: Sides,
+    shared: Shared,
     tombstones: Tombstones,
     /// What is refused, since when.
     refused: BTreeMap<Key, Nanos>,
@@ -234,8 +249,7 @@ impl Store {
         });
         let hashes = hashes.collect();
         let hash_key = self.hash_key.as_ref().map(HashKey::digest);
-        let with = (self.credentials.keys(), self.hashes.keys());
-        self.connection = Some(Connection::new(&self.sides, with));
+        self.connection = Some(Connection::default());
         Held { cluster: self.cluster.clone(), resources, credentials, hashes, hash_key }
     }
 
@@ -258,11 +272,12 @@ impl Store {
             }
             Frame::Hello(hello) => {
                 self.admin_token.store(hello.admin_token.clone().map(Arc::new));
-                connection.stage(Frame::Hello(hello));
+                connection.hello = Some(hello);
                 Effects::default()
             }
-            frame => {
-                self.ignored += u64::from(!connection.stage(frame));
+            mut frame => {
+                self.share(&connection, &mut frame);
+                self.ignored += u64::from(!connection.stage(frame, &mut self.shared));
                 Effects::default()
             }
         };
@@ -311,8 +326,6 @@ impl Store {
 
     /// The revision of what is held.
     fn content_revision(&self) -> Digest {
-        revision(self.sides.iter().map(|(key, side)| {
-            (key.kind.name(), &key.id, side.digest.filter(|_| side.hold.is_none()))
-        }))
+        revision(self.sides.iter().map(|(key, side)| (key.kind.name(), &key.id, side.served())))
     }
 }

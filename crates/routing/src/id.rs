@@ -91,8 +91,13 @@ pub struct Digest([u8; 16]);
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
+        Self::finish(Sha256::new().chain_update(bytes))
+    }
+
+    /// The digest of what a hash has taken in.
+    pub(crate) fn finish(hash: Sha256) -> Self {
         let mut out = [0; 16];
-        out.copy_from_slice(&Sha256::digest(bytes)[..16]);
+        out.copy_from_slice(&hash.finalize()[..16]);
         Self(out)
     }
 
@@ -103,9 +108,7 @@ impl Digest {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let mut out = [0; 16];
-        out.copy_from_slice(&hash.finalize()[..16]);
-        Self(out)
+        Self::finish(hash)
     }
 
     /// The bytes.

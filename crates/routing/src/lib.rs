@@ -17,6 +17,7 @@ pub mod hmac;
 pub mod id;
 pub mod key;
 pub mod material;
+pub mod ordered;
 pub mod outcome;
 pub mod price;
 pub mod quota;

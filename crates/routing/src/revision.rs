@@ -1,6 +1,8 @@
 //! The revision of a snapshot: a digest over what its resources are, not over when they were
 //! written, so that replicas agree without talking and a router can prove that it holds the same.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     id::{Digest, ObjectId},
     snapshot::{Resource, RoutingSnapshot},
@@ -18,19 +20,34 @@ pub const TARGET: &str = "Target";
 pub fn revision<'a>(
     resources: impl IntoIterator<Item = (&'a str, &'a ObjectId, Option<Digest>)>,
 ) -> Digest {
-    let mut text = Vec::new();
+    let mut counting = Counting::default();
     for (kind, id, digest) in resources {
-        for part in [kind.as_bytes(), b" ", id.namespace.as_bytes(), b"/", id.name.as_bytes()] {
-            text.extend_from_slice(part);
-        }
-        text.push(b' ');
-        match digest {
-            Some(digest) => text.extend_from_slice(digest.as_bytes()),
-            None => text.extend_from_slice(b"hold"),
-        }
-        text.push(b'\n');
+        counting.add(kind, id, digest);
     }
-    Digest::of(&text)
+    counting.revision()
+}
+
+/// A revision to which one resource after another is added, in the order of kind and id.
+#[derive(Clone, Debug, Default)]
+pub struct Counting(Sha256);
+
+impl Counting {
+    /// Adds a resource; without a digest it is held.
+    pub fn add(&mut self, kind: &str, id: &ObjectId, digest: Option<Digest>) {
+        for part in [kind, " ", &id.namespace, "/", &id.name, " "] {
+            self.0.update(part);
+        }
+        match &digest {
+            Some(digest) => self.0.update(digest.as_bytes()),
+            None => self.0.update("hold"),
+        }
+        self.0.update("\n");
+    }
+
+    /// The revision of what was added.
+    pub fn revision(self) -> Digest {
+        Digest::finish(self.0)
+    }
 }
 
 impl RoutingSnapshot {

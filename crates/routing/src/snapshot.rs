@@ -11,6 +11,7 @@ use crate::{
     catalog::{AuthKind, CapabilitySet, ProviderKind},
     category::{CompiledChoice, CompiledOverride},
     id::{CandidateIx, Digest, ObjectId},
+    ordered::OrderedMap,
     outcome::FaultSet,
     price::{PerMillion, Price},
     strategy::StrategySpec,
@@ -31,10 +32,13 @@ pub struct RoutingSnapshot {
     pub targets: BTreeMap<ObjectId, Resource<CompiledTarget>>,
     /// The callers' keys, by id. Shared, since there may be many and they change seldom.
     #[serde(default, skip_serializing_if = "no_keys")]
-    pub keys: Arc<BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>>,
+    pub keys: Arc<CompiledKeys>,
 }
 
-fn no_keys(keys: &BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>) -> bool {
+/// Callers' keys, by id.
+pub type CompiledKeys = OrderedMap<ObjectId, Resource<Arc<CompiledKey>>>;
+
+fn no_keys(keys: &CompiledKeys) -> bool {
     keys.is_empty()
 }
 

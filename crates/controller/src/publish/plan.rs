@@ -68,9 +68,9 @@ pub(super) fn plan(view: &mut View, state: &State, now: Instant) -> Plan {
     doubted(view, state, &mut plan);
     let (aliases, already) = (view.aliases.len(), plan.steps.len());
     // Targets first, for who reads along.
-    resources(&Kind::Target, &mut view.targets, &state.snapshot.targets, state, &mut plan);
-    resources(&Kind::Alias, &mut view.aliases, &state.snapshot.aliases, state, &mut plan);
-    resources(&Kind::Key, &mut view.keys, &state.snapshot.keys, state, &mut plan);
+    resources(&Kind::Target, &mut view.targets, state.snapshot.targets.iter(), state, &mut plan);
+    resources(&Kind::Alias, &mut view.aliases, state.snapshot.aliases.iter(), state, &mut plan);
+    resources(&Kind::Key, &mut view.keys, state.snapshot.keys.iter(), state, &mut plan);
     let absent = |step: &Step| match step {
         Step::Remove { key, version, cause: Cause::Absent } => Some((key.clone(), *version)),
         _ => None,
@@ -127,17 +127,17 @@ fn doubted(view: &mut View, state: &State, plan: &mut Plan) {
     });
 }
 
-fn resources<T>(
+fn resources<'a, T: 'a>(
     kind: &Kind,
     marks: &mut BTreeMap<ObjectId, Mark>,
-    wanted: &BTreeMap<ObjectId, Resource<T>>,
+    wanted: impl Iterator<Item = (&'a ObjectId, &'a Resource<T>)>,
     state: &State,
     plan: &mut Plan,
 ) {
     let mut changed = Vec::new();
     let mut gone = Vec::new();
     // Both are in order, so that one walk finds the differences.
-    let (mut marks_left, mut wanted_left) = (marks.iter().peekable(), wanted.iter().peekable());
+    let (mut marks_left, mut wanted_left) = (marks.iter().peekable(), wanted.peekable());
     loop {
         let order = match (marks_left.peek(), wanted_left.peek()) {
             (None, None) => break,

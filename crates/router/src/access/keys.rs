@@ -1,21 +1,19 @@
 //! The table of callers' keys: from a keyed hash to what its caller may. Made anew, away from the
-//! traffic, when keys or hashes change; one array of places, at most half full, so that a look-up
-//! ends after a step or two however many keys there are.
+//! traffic, when keys or hashes change. One array of places, of which a third is free at least, holds
+//! the hashes themselves: a look-up reads a line or two of it and then the key that it found,
+//! however many there are.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use routing::{
     ObjectId,
     hmac::Hmac,
     key::{CompiledKey, KeyHash, MAX_KEY},
-    snapshot::Resource,
+    snapshot::CompiledKeys,
 };
-use wire::{HashKey, Hashes};
+use wire::HashKey;
 
-/// The compiled keys of a snapshot.
-pub type Compiled = Arc<BTreeMap<ObjectId, Resource<Arc<CompiledKey>>>>;
-/// Their hashes.
-pub type AllHashes = Arc<BTreeMap<ObjectId, Hashes>>;
+use crate::store::AllHashes;
 
 /// A caller's key as requests use it.
 #[derive(Debug)]
@@ -24,27 +22,28 @@ pub struct LiveKey {
     pub(crate) id: ObjectId,
     /// What it may.
     pub(crate) compiled: Arc<CompiledKey>,
+    /// From when on it serves nobody, in seconds since 1970.
+    ends: i64,
 }
+
+/// A hash and the key that it stands for.
+type Place = Option<(KeyHash, Arc<LiveKey>)>;
 
 /// All keys.
 #[derive(Debug, Default)]
 pub struct Keys {
     hmac: Option<Hmac>,
-    /// The hashes, each with the index of its key.
-    hashes: Vec<(KeyHash, u32)>,
-    live: Vec<Arc<LiveKey>>,
-    /// One more than an index into `hashes`; 0 is free. A power of two of them.
-    places: Box<[u32]>,
+    places: Box<[Place]>,
     /// What it was made of.
-    source: (Compiled, AllHashes, Option<HashKey>),
+    source: (Arc<CompiledKeys>, Arc<AllHashes>, Option<HashKey>),
 }
 
 impl Keys {
     /// The table of these; `previous`, where that was made of the same.
     pub fn of(
         previous: &Arc<Self>,
-        compiled: &Compiled,
-        hashes: &AllHashes,
+        compiled: &Arc<CompiledKeys>,
+        hashes: &Arc<AllHashes>,
         hash_key: Option<&HashKey>,
     ) -> Arc<Self> {
         let (old, old_hashes, old_key) = &previous.source;
@@ -54,52 +53,47 @@ impl Keys {
         {
             return Arc::clone(previous);
         }
+        let count: usize = hashes.values().map(|of| of.hashes.len()).sum();
         let mut table = Self {
             hmac: hash_key.map(|key| Hmac::new(&key.bytes())),
+            places: vec![None; count + count.div_ceil(2)].into(),
             source: (Arc::clone(compiled), Arc::clone(hashes), hash_key.cloned()),
-            ..Self::default()
         };
-        for (id, resource) in compiled.iter() {
+        for (id, of) in hashes.iter() {
             // Without a form there is nothing that it may.
-            let (Some(compiled), Some(of)) = (resource.value(), hashes.get(id)) else { continue };
-            let Ok(ix) = u32::try_from(table.live.len()) else { break };
-            table.live.push(Arc::new(LiveKey { id: id.clone(), compiled: Arc::clone(compiled) }));
-            table.hashes.extend(of.hashes.iter().map(|hash| (*hash, ix)));
+            let Some((id, resource)) = compiled.get_key_value(id) else { continue };
+            let Some(compiled) = resource.value() else { continue };
+            let compiled = Arc::clone(compiled);
+            let ends =
+                if compiled.disabled { i64::MIN } else { compiled.expires_at.unwrap_or(i64::MAX) };
+            let live = Arc::new(LiveKey { id: id.clone(), compiled, ends });
+            for hash in &of.hashes {
+                // The compiler gives each hash to one key; were it not so, the first has it.
+                if let Err(free) = table.search(hash)
+                    && let Some(place) = table.places.get_mut(free)
+                {
+                    *place = Some((*hash, Arc::clone(&live)));
+                }
+            }
         }
-        table.live.shrink_to_fit();
-        table.hashes.shrink_to_fit();
-        table.fill();
         Arc::new(table)
     }
 
-    fn fill(&mut self) {
-        self.places = vec![0; (self.hashes.len() * 2).next_power_of_two()].into();
-        for (ix, (hash, _)) in self.hashes.iter().enumerate() {
-            // The compiler gives each hash to one key; were it not so, the first has it.
-            if let Err(place) = self.search(hash)
-                && let Ok(ix) = u32::try_from(ix + 1)
-                && let Some(free) = self.places.get_mut(place)
-            {
-                *free = ix;
-            }
-        }
-    }
-
-    /// The index of the hash, or the free place where it belongs.
-    fn search(&self, hash: &KeyHash) -> Result<usize, usize> {
-        let mask = self.places.len().wrapping_sub(1);
-        #[expect(clippy::cast_possible_truncation, reason = "the mask keeps less than is left")]
-        let mut place = hash.head() as usize & mask;
+    /// The key of the hash, or the free place where it belongs.
+    fn search(&self, hash: &KeyHash) -> Result<&Arc<LiveKey>, usize> {
+        // Hashes are spread evenly, and so are these, whatever the number of places.
+        let spread = u128::from(hash.head()) * self.places.len() as u128;
+        let mut at = usize::try_from(spread >> u64::BITS).unwrap_or_default();
         loop {
-            // At most half are taken: there is always a free one. An empty table has none.
-            let Some(ix) = self.places.get(place) else { return Err(place) };
-            let Some(ix) = usize::try_from(*ix).ok().and_then(|ix| ix.checked_sub(1)) else {
-                return Err(place);
-            };
-            if self.hashes[ix].0.same(hash) {
-                return Ok(ix);
+            match self.places.get(at) {
+                Some(Some((other, key))) if other.same(hash) => return Ok(key),
+                Some(Some(_)) => at += 1,
+                Some(None) => return Err(at),
+                // A third is free at least: behind the end it goes on at the beginning. A table
+                // without places has none.
+                None if self.places.is_empty() => return Err(0),
+                None => at = 0,
             }
-            place = (place + 1) & mask;
         }
     }
 
@@ -114,7 +108,6 @@ impl Keys {
             return None;
         }
         let hash = KeyHash::of(self.hmac.as_ref()?, key);
-        let (_, ix) = self.hashes[self.search(&hash).ok()?];
-        self.live.get(ix as usize).filter(|key| key.compiled.serves_at(now))
+        self.search(&hash).ok().filter(|key| now < key.ends)
     }
 }

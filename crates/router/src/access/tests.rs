@@ -1,18 +1,17 @@
 //! Which requests have a caller, and who that is.
 
-use std::collections::BTreeMap;
-
 use http::HeaderValue;
 use proptest::prelude::*;
 use routing::{
     Digest, ObjectId,
     hmac::Hmac,
     key::{CompiledKey, KeyHash, MAX_KEY},
-    snapshot::Resource,
+    snapshot::{CompiledKeys, Resource},
 };
 use wire::{HashKey, Hashes};
 
 use super::*;
+use crate::store::AllHashes;
 
 const NOW: i64 = 1_000;
 
@@ -20,8 +19,8 @@ const NOW: i64 = 1_000;
 fn table(keys: &[(&str, CompiledKey, &[&str])]) -> Arc<Keys> {
     let hash_key = HashKey::new(&[7; 32]);
     let hmac = Hmac::new(&hash_key.bytes());
-    let mut compiled = BTreeMap::new();
-    let mut hashes = BTreeMap::new();
+    let mut compiled = CompiledKeys::default();
+    let mut hashes = AllHashes::default();
     for (name, value, texts) in keys {
         let id: ObjectId = name.parse().unwrap();
         let value = Arc::new(value.clone());
@@ -59,9 +58,8 @@ fn who(
     list: &[(&'static str, &[u8])],
 ) -> Result<String, String> {
     match authorize(keys, anonymous, &headers(list), NOW) {
-        Ok(caller) => Ok(caller
-            .key
-            .map_or_else(|| format!("-{}", caller.namespace), |key| key.id.to_string())),
+        Ok(Caller::Known(key)) => Ok(key.id.to_string()),
+        Ok(Caller::Anonymous(namespace)) => Ok(format!("-{namespace}")),
         Err(denied) => {
             let refusal = Refusal::from(denied);
             assert_eq!((refusal.status.as_u16(), &*refusal.code), (401, "invalid_api_key"));
@@ -158,12 +156,12 @@ fn hashes_without_a_form_or_a_key_of_hashes_are_nobody() {
     let id: ObjectId = "shop/held".parse().unwrap();
     let held = Resource::Hold { version: 1, reason: "InvalidSpec".into(), message: String::new() };
     let hashes = Hashes { version: 1, hashes: [hash].into() };
-    let hashes = Arc::new(BTreeMap::from([(id.clone(), hashes)]));
-    let compiled = Arc::new(BTreeMap::from([(id.clone(), held)]));
+    let hashes = Arc::new(AllHashes::from_iter([(id.clone(), hashes)]));
+    let compiled = Arc::new(CompiledKeys::from_iter([(id.clone(), held)]));
     let table = Keys::of(&Arc::default(), &compiled, &hashes, Some(&hash_key));
     assert!(table.find(b"mk-1", NOW).is_none() && !table.is_empty());
     let value = Resource::Value { version: 1, digest: Digest::default(), value: Arc::default() };
-    let compiled = Arc::new(BTreeMap::from([(id, value)]));
+    let compiled = Arc::new(CompiledKeys::from_iter([(id, value)]));
     assert!(Keys::of(&table, &compiled, &hashes, None).find(b"mk-1", NOW).is_none());
     assert!(Keys::of(&table, &compiled, &hashes, Some(&hash_key)).find(b"mk-1", NOW).is_some());
 }

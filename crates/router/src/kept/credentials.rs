@@ -17,6 +17,7 @@ use super::{
     Saved,
     file::{self, Unusable},
 };
+use crate::store::AllHashes;
 
 const WHAT: &str = "credentials";
 /// The type of a file system in memory, as the kernel names it (`TMPFS_MAGIC`).
@@ -65,7 +66,7 @@ struct TargetIn {
 pub(crate) struct Read {
     pub(crate) admin_token: Option<AdminToken>,
     pub(crate) credentials: BTreeMap<ObjectId, (Digest, Credential)>,
-    pub(crate) hashes: BTreeMap<ObjectId, Hashes>,
+    pub(crate) hashes: AllHashes,
     pub(crate) hash_key: Option<HashKey>,
 }
 

@@ -62,7 +62,7 @@ struct In {
     kind: Kind,
     id: ObjectId,
     version: u64,
-    hold: Option<Reason>,
+    hold: Option<Box<Reason>>,
     digest: Option<Digest>,
     form: Option<Box<RawValue>>,
 }
@@ -94,7 +94,7 @@ pub(crate) fn write(parent: &Path, saved: &Saved) -> io::Result<()> {
         kind: &key.kind,
         id: &key.id,
         version: side.version,
-        hold: side.hold.as_ref(),
+        hold: side.hold.as_deref(),
         digest: side.digest,
         form: form(key),
     });

@@ -20,7 +20,7 @@ const MAX_ID: usize = 63 + 1 + 253;
 const MAX_DEPTH: usize = 64;
 
 /// A resource's value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     Alias(Box<CompiledAlias>),
     Target(Box<CompiledTarget>),
@@ -28,7 +28,7 @@ pub(crate) enum Value {
 }
 
 /// Why a resource cannot be used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unusable {
     pub(super) reason: &'static str,
     pub(super) message: String,

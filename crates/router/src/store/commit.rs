@@ -9,7 +9,7 @@ use wire::{Commit, Credential, Hashes, Key, Kind};
 use super::{
     Applied, Changed, DOUBT, Effects, Reason, Rejection, Shrink, Side, Store, Void,
     check::{Unusable, Value},
-    connection::{Change, Connection, Staged},
+    connection::{Change, Connection, Staged, Stated},
 };
 
 /// Absences of so many aliases are never doubted.
@@ -38,7 +38,7 @@ impl Store {
     ) -> Result<Effects, Void> {
         let hello = connection.hello.as_ref();
         let hello = hello.ok_or_else(|| Void::NoHello("COMMIT".to_owned()))?;
-        let (counted, counts) = connection.stated();
+        let (counted, counts) = connection.stated(&self.sides, &self.credentials, &self.hashes);
         if counted != commit.revision && !connection.unverifiable {
             return Err(Void::Revision { said: commit.revision, counted });
         }
@@ -58,10 +58,17 @@ impl Store {
         let mut work =
             Work { now, refused_before, changed: Changed::default(), refused: 0, rejected: 0 };
         for (key, staged) in mem::take(&mut connection.staged) {
-            self.take_in(&mut work, key, staged);
+            let stated = staged.change.stated();
+            self.take_in(&mut work, &key, staged);
+            if self.holds(&key) == stated {
+                connection.differs.remove(&key);
+            } else {
+                connection.differs.insert(key, stated);
+            }
         }
         self.absences(&mut work, connection, aliases);
         self.drop_orphans();
+        connection.differs.retain(|key, stated| self.holds(key) != *stated);
         connection.first = false;
 
         let first = self.last_commit.replace((controller, now)).is_none();
@@ -83,7 +90,7 @@ impl Store {
 
     /// A form that is confirmed must be held, or known to be unusable.
     fn confirmations_hold(&self, connection: &Connection, now: Nanos) -> Result<(), Void> {
-        for (key, staged) in &connection.staged {
+        for (key, staged) in connection.staged.iter() {
             let Change::Confirm(digest) = &staged.change else { continue };
             let held = self.sides.get(key).and_then(|side| side.digest) == Some(*digest);
             if !held && !self.is_rejected(key, *digest) && staged.version >= self.floor(key, now) {
@@ -100,21 +107,27 @@ impl Store {
     /// The versions that are held do not compare with those of this cluster.
     fn enter(&mut self, cluster: &str) {
         cluster.clone_into(&mut self.cluster);
-        for side in self.sides.values_mut() {
-            side.version = 0;
-        }
+        self.sides.for_each_mut(|side| side.version = 0);
         if !self.credentials.is_empty() {
             for credential in Arc::make_mut(&mut self.credentials).values_mut() {
                 credential.version = 0;
             }
         }
         if !self.hashes.is_empty() {
-            for hashes in Arc::make_mut(&mut self.hashes).values_mut() {
-                hashes.version = 0;
-            }
+            Arc::make_mut(&mut self.hashes).for_each_mut(|hashes| hashes.version = 0);
         }
         self.tombstones.clear();
         self.refused.clear();
+    }
+
+    /// What is held of it, as a controller states it.
+    fn holds(&self, key: &Key) -> Stated {
+        match key.kind {
+            Kind::Credential => self.credentials.get(&key.id).map(|_| None),
+            Kind::Hashes => self.hashes.get(&key.id).map(|_| None),
+            Kind::HashKey => self.hash_key.as_ref().map(|_| None),
+            _ => self.sides.get(key).map(Side::served),
+        }
     }
 
     /// What is lower than this is older than what is held.
@@ -151,9 +164,9 @@ impl Store {
         true
     }
 
-    fn take_in(&mut self, work: &mut Work, key: Key, staged: Staged) {
+    fn take_in(&mut self, work: &mut Work, key: &Key, staged: Staged) {
         let Staged { version, change } = staged;
-        if self.refuse(work, &key, version) {
+        if self.refuse(work, key, version) {
             return;
         }
         let ends = match &change {
@@ -162,28 +175,32 @@ impl Store {
             _ => false,
         };
         if !ends {
-            self.tombstones.remove(&key);
+            self.tombstones.remove(key);
         }
         match change {
             Change::Put(digest, value) => {
-                self.rejections.remove(&key);
-                self.put(work, &key, version, digest, value);
+                self.rejections.remove(key);
+                self.put(work, key, version, digest, value);
             }
             Change::Confirm(digest) => {
-                let held = self.sides.get(&key).and_then(|side| side.digest) == Some(digest);
+                let held = self.sides.get(key).and_then(|side| side.digest) == Some(digest);
                 if held {
-                    self.rejections.remove(&key);
-                    self.set_hold(work, &key, version, None);
+                    self.rejections.remove(key);
+                    self.set_hold(work, key, version, None);
                 }
             }
             Change::Hold(reason) => {
-                self.rejections.remove(&key);
-                self.set_hold(work, &key, version, Some(reason));
+                self.rejections.remove(key);
+                self.set_hold(work, key, version, Some(reason));
             }
-            Change::Reject(digest, unusable) => self.reject(work, key, version, digest, unusable),
-            Change::Delete => self.remove(work, &key, version),
-            Change::Credential(credential) => self.credential(work, &key, version, credential),
-            Change::Hashes(hashes) => self.hashes(work, &key, version, hashes),
+            Change::Reject(digest, unusable) => {
+                self.reject(work, key.clone(), version, digest, *unusable);
+            }
+            Change::Delete => self.remove(work, key, version),
+            Change::Credential(credential) => {
+                self.credential(work, key, version, credential.map(|c| *c));
+            }
+            Change::Hashes(hashes) => self.hashes(work, key, version, hashes),
             Change::HashKey(hash_key) => {
                 if self.hash_key.as_ref() != Some(&hash_key) {
                     work.changed.count(&key.kind);
@@ -229,22 +246,30 @@ impl Store {
         work: &mut Work,
         key: &Key,
         version: u64,
-        hold: Option<Reason>,
+        hold: Option<Box<Reason>>,
     ) {
-        let new = !self.sides.contains_key(key);
-        let side = self.sides.entry(key.clone());
-        let side = side.or_insert(Side { version, digest: None, hold: None });
-        side.version = version;
-        work.changed.holds |= new || side.hold != hold;
-        side.hold = hold;
+        let before = self.sides.get(key);
+        work.changed.holds |= before.is_none_or(|side| side.hold != hold);
+        let side = Side { version, digest: before.and_then(|side| side.digest), hold };
         let snapshot = Arc::make_mut(&mut self.snapshot);
-        let id = key.id.clone();
+        let id = &key.id;
         match key.kind {
-            Kind::Alias => show(snapshot.aliases.entry(id), side),
-            Kind::Target => show(snapshot.targets.entry(id), side),
-            Kind::Key => show(Arc::make_mut(&mut snapshot.keys).entry(id), side),
+            Kind::Alias => {
+                let hold = shown(snapshot.aliases.get_mut(id), &side);
+                snapshot.aliases.extend(hold.map(|hold| (id.clone(), hold)));
+            }
+            Kind::Target => {
+                let hold = shown(snapshot.targets.get_mut(id), &side);
+                snapshot.targets.extend(hold.map(|hold| (id.clone(), hold)));
+            }
+            Kind::Key => {
+                let keys = Arc::make_mut(&mut snapshot.keys);
+                let hold = shown(keys.get_mut(id), &side);
+                keys.extend(hold.map(|hold| (id.clone(), hold)));
+            }
             Kind::Credential | Kind::HashKey | Kind::Hashes | Kind::Other(_) => {}
         }
+        self.sides.insert(key.clone(), side);
     }
 
     fn reject(
@@ -267,7 +292,7 @@ impl Store {
                 None => {
                     let message = format!("this router cannot use it: {message}");
                     let hold = Reason { reason: reason.to_owned(), message };
-                    self.set_hold(work, &key, version, Some(hold));
+                    self.set_hold(work, &key, version, Some(hold.into()));
                 }
             }
         }
@@ -316,10 +341,10 @@ impl Store {
         }
     }
 
-    fn hashes(&mut self, work: &mut Work, key: &Key, version: u64, hashes: Vec<KeyHash>) {
+    fn hashes(&mut self, work: &mut Work, key: &Key, version: u64, hashes: Box<[KeyHash]>) {
         self.rejections.remove(key);
         let before = self.hashes.get(&key.id).map(|held| &*held.hashes);
-        if before.unwrap_or_default() != hashes {
+        if before.unwrap_or_default() != &*hashes {
             work.changed.count(&key.kind);
         }
         let all = Arc::make_mut(&mut self.hashes);
@@ -327,7 +352,7 @@ impl Store {
             all.remove(&key.id);
             self.tombstones.insert(key.clone(), version, work.now);
         } else {
-            all.insert(key.id.clone(), Hashes { version, hashes: hashes.into() });
+            all.insert(key.id.clone(), Hashes { version, hashes });
         }
     }
 
@@ -401,22 +426,23 @@ impl Store {
     }
 }
 
-/// Shows in the snapshot what is known of a resource that did not get a new form.
-fn show<T>(
-    entry: std::collections::btree_map::Entry<'_, routing::ObjectId, Resource<T>>,
-    side: &Side,
-) {
-    use std::collections::btree_map::Entry;
-    let why = side
-        .hold
-        .clone()
-        .unwrap_or_else(|| Reason { reason: "NotHeld".to_owned(), message: String::new() });
-    let hold = Resource::Hold { version: side.version, reason: why.reason, message: why.message };
-    match entry {
-        Entry::Occupied(mut entry) => match entry.get_mut() {
-            Resource::Value { version, .. } => *version = side.version,
-            held @ Resource::Hold { .. } => *held = hold,
-        },
-        Entry::Vacant(entry) => drop(entry.insert(hold)),
+/// Shows in the snapshot what is known of a resource that did not get a new form; what is to be
+/// there where nothing is.
+fn shown<T>(there: Option<&mut Resource<T>>, side: &Side) -> Option<Resource<T>> {
+    if let Some(Resource::Value { version, .. }) = there {
+        *version = side.version;
+        return None;
+    }
+    let (reason, message) = match &side.hold {
+        Some(why) => (why.reason.clone(), why.message.clone()),
+        None => ("NotHeld".to_owned(), String::new()),
+    };
+    let hold = Resource::Hold { version: side.version, reason, message };
+    match there {
+        Some(there) => {
+            *there = hold;
+            None
+        }
+        None => Some(hold),
     }
 }

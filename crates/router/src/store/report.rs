@@ -156,7 +156,7 @@ impl Store {
                     id,
                     version: side.map_or(0, |s| s.version),
                     digest: side.and_then(|s| s.digest),
-                    hold: side.and_then(|s| s.hold.as_ref()),
+                    hold: side.and_then(|s| s.hold.as_deref()),
                     value: resource.value(),
                 }
             })

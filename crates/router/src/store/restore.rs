@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Applied, Store, commit::Work};
+use super::{Applied, Store, Value, commit::Work};
 use crate::kept::{Beginning, Restored, Saved};
 
 impl Store {
@@ -31,6 +31,10 @@ impl Store {
         let mut work = Work::default();
         for Restored { key, version, hold, form } in resources {
             if let Some((digest, value)) = form {
+                let value = match value {
+                    Value::Key(form) => Value::Key(self.shared.key(digest, form)),
+                    other => other,
+                };
                 self.put(&mut work, &key, version, digest, value);
             }
             if hold.is_some() {

@@ -258,7 +258,7 @@ pub struct Model {
     #[schemars(range(min = 1))]
     pub max_output_tokens: Option<i64>,
     /// What it can do. Default: every endpoint of the provider (Chat, and where it has them
-    /// Completions and Embeddings), Streaming and Tools; Vision, Audio, Documents, JsonSchema and
+    /// Completions, Embeddings, Images, Moderations, Rerank and Speech), Streaming and Tools; Vision, Audio, Documents, JsonSchema and
     /// Reasoning must be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]

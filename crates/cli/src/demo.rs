@@ -80,9 +80,11 @@ impl Protocol {
         let mut values = Vec::new();
         for dialect in Dialect::ALL {
             let (name, help) = match dialect {
-                Dialect::OpenAiChat => {
-                    ("openai", "OpenAI's chat completions, completions and embeddings")
-                }
+                Dialect::OpenAiChat => (
+                    "openai",
+                    "OpenAI's chat completions, completions, embeddings, images, moderations and \
+                     speech; rerank",
+                ),
                 Dialect::OpenAiResponses => (dialect.name(), "OpenAI's responses"),
                 Dialect::Anthropic => (dialect.name(), "Anthropic's messages"),
                 Dialect::Gemini => (dialect.name(), "Gemini's generateContent and embeddings"),

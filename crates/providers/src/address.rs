@@ -85,6 +85,11 @@ pub fn family(model: &CompiledModel) -> Option<Family> {
 
 /// Where this is asked of a model; `None`: this provider has no such thing.
 pub fn address(target: &CompiledTarget, model: &CompiledModel, call: Call) -> Option<Address> {
+    if let Operation::Same(endpoint) = call.operation
+        && !has(target.provider, endpoint)
+    {
+        return None;
+    }
     match target.provider {
         ProviderKind::OpenAI | ProviderKind::OpenAICompatible => {
             openai(call).map(|path| Address { path: path.to_owned(), headers: &[] })
@@ -102,6 +107,12 @@ pub fn address(target: &CompiledTarget, model: &CompiledModel, call: Call) -> Op
             bedrock(call, &model.upstream_name).map(|path| Address { path, headers: &[] })
         }
     }
+}
+
+/// Whether a provider of this kind may have an endpoint that is asked as it came: of those that have a
+/// form in no other dialect each kind has its own.
+pub fn has(provider: ProviderKind, endpoint: Endpoint) -> bool {
+    !endpoint.passes_only() || provider.unstated_capabilities().has(endpoint.capability())
 }
 
 /// Azure's paths: version 1 of its API is OpenAI's, the older one has the deployment in the path.

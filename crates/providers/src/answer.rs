@@ -7,6 +7,7 @@ use routing::{Endpoint, OutcomeClass, ProviderKind, outcome::Fault};
 use crate::{
     Usage,
     amount::{self, Amount},
+    asis,
     failure::{Failure, classify_value},
     json::{JsonError, Kind, Reader, Span},
     openai::{Finish, finish_of, usage},
@@ -19,6 +20,8 @@ pub struct Answer {
     pub usage: Option<Usage>,
     /// How much it holds.
     pub amount: Amount,
+    /// The images that were made.
+    pub images: u64,
     /// A filter ended it before any content: Moderation, where the alias falls back on that.
     pub filtered: bool,
 }
@@ -38,6 +41,9 @@ fn read(provider: ProviderKind, endpoint: Endpoint, body: &[u8]) -> Result<Answe
     if body.trim_ascii().is_empty() {
         return Err(Failure::invalid("The provider's answer is empty."));
     }
+    if endpoint.passes_only() {
+        return asis::judge(provider, endpoint, body);
+    }
     let seen = Seen::read(body).map_err(|error| {
         Failure::invalid(format!(
             "The provider's answer is not the JSON that it should be: {error}."
@@ -48,7 +54,7 @@ fn read(provider: ProviderKind, endpoint: Endpoint, body: &[u8]) -> Result<Answe
     }
     if endpoint == Endpoint::Embeddings {
         return if seen.embeddings > 0 && !seen.empty_embedding {
-            Ok(Answer { usage: seen.usage, amount: seen.amount, filtered: false })
+            Ok(Answer { usage: seen.usage, amount: seen.amount, images: 0, filtered: false })
         } else {
             Err(Failure::invalid("The provider's answer holds no embedding."))
         };
@@ -63,6 +69,7 @@ fn read(provider: ProviderKind, endpoint: Endpoint, body: &[u8]) -> Result<Answe
         (true, _) | (false, Finish::Answer | Finish::Filter) => Ok(Answer {
             usage: seen.usage,
             amount: seen.amount,
+            images: 0,
             filtered: !seen.content && seen.finish == Finish::Filter,
         }),
         (false, _) => Err(Failure::invalid(

@@ -134,6 +134,8 @@ pub struct RequestBody {
     pub store: Store,
     /// Whether an answer in the background is asked for.
     pub background: bool,
+    /// Bytes of text that are to be spoken.
+    pub spoken: u64,
 }
 
 impl RequestBody {
@@ -204,8 +206,13 @@ const MEMBERS: [&str; 27] = [
     "background",
     "store",
 ];
-/// How many of them every endpoint has.
+/// How many of them every endpoint has that another dialect may have a form of.
 const COMMON: usize = 17;
+/// Those of the endpoints that are passed through alone.
+const ASIS: [&str; 8] =
+    ["model", "stream", "stream_format", "input", "query", "documents", "instructions", "user"];
+/// Those of images.
+const IMAGES: [&str; 5] = ["model", "stream", "prompt", "n", "user"];
 
 struct Scan {
     endpoint: Endpoint,
@@ -229,6 +236,7 @@ impl Scan {
             bound: None,
             store: Store::Absent,
             background: false,
+            spoken: 0,
         };
         Self { endpoint, seen: 0, model: None, body }
     }
@@ -236,6 +244,8 @@ impl Scan {
     /// The members that mean something to the endpoint.
     fn members(&self) -> &'static [&'static str] {
         match self.endpoint {
+            Endpoint::Images => &IMAGES,
+            Endpoint::Moderations | Endpoint::Rerank | Endpoint::Speech => &ASIS,
             Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => &MEMBERS,
             _ => &MEMBERS[..COMMON],
         }
@@ -251,11 +261,12 @@ impl Scan {
     }
 
     fn member(&mut self, r: &mut Reader<'_>, key: Text<'_>) -> Result<(), BodyError> {
-        let Some(ix) = self.members().iter().position(|m| key.is(m)) else {
+        let members = self.members();
+        let Some(ix) = members.iter().position(|m| key.is(m)) else {
             r.skip()?;
             return Ok(());
         };
-        let member = MEMBERS[ix];
+        let member = members[ix];
         if self.seen & 1 << ix != 0 {
             return Err(BodyError::Duplicate(member));
         }
@@ -267,6 +278,8 @@ impl Scan {
                 text.decoded().ok_or(wrong)?;
                 self.model = Some(text.span);
             }
+            // There it is `stream_format` that says it.
+            "stream" if self.endpoint == Endpoint::Speech => drop(r.skip()?),
             "stream" => {
                 self.body.stream = match r.peek()? {
                     Kind::Bool | Kind::Null => r.literal()?.0 == Some(true),
@@ -284,6 +297,16 @@ impl Scan {
                 }
             }
             "messages" => self.messages(r)?,
+            // What is not known of it the provider refuses.
+            "stream_format" => {
+                let sse = r.maybe_string()?.is_some_and(|t| t.is("sse"));
+                self.body.stream = sse && self.endpoint == Endpoint::Speech;
+            }
+            // Of a text, or of texts and images.
+            "input" if self.endpoint == Endpoint::Moderations && r.peek()? == Kind::Array => {
+                self.list(r, Self::part)?;
+            }
+            "query" | "documents" => self.text(r)?,
             "input" if self.endpoint == Endpoint::Responses && r.peek()? == Kind::Array => {
                 self.messages(r)?;
             }
@@ -292,8 +315,12 @@ impl Scan {
                     self.bind(member);
                 }
                 let start = r.at();
+                let before = self.body.prompt.text_bytes;
                 self.text(r)?;
                 self.body.opening[2] = Some(Span { start, end: r.at() });
+                if self.endpoint == Endpoint::Speech && member == "input" {
+                    self.body.spoken = self.body.prompt.text_bytes - before;
+                }
             }
             "tools" | "functions" => {
                 let span = r.skip()?;
@@ -417,7 +444,18 @@ impl Scan {
     fn finish(mut self) -> Result<RequestBody, BodyError> {
         self.body.model = self.model.ok_or(BodyError::NoModel)?;
         // Where streams are not known, `stream` means nothing.
-        self.body.stream &= !matches!(self.endpoint, Endpoint::Embeddings | Endpoint::CountTokens);
+        self.body.stream &= match self.endpoint {
+            Endpoint::Embeddings
+            | Endpoint::CountTokens
+            | Endpoint::Moderations
+            | Endpoint::Rerank => false,
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::Images
+            | Endpoint::Speech => true,
+        };
         if self.body.stream {
             self.need(Capability::Streaming);
         }

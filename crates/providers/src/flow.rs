@@ -28,7 +28,7 @@ pub struct Flow(Inner);
 
 #[derive(Debug)]
 enum Inner {
-    /// Chat or completions, passed through: judged as it stands, nothing else is read of it.
+    /// Chat, completions, images or speech, passed through: judged as it stands, nothing else is read of it.
     Plain(Box<Stream>),
     /// Another protocol, passed through.
     Passed(Box<Passed>),
@@ -37,7 +37,7 @@ enum Inner {
 }
 
 impl Flow {
-    /// A stream of chat or completions that is passed through.
+    /// A stream of chat, completions, images or speech that is passed through.
     pub fn plain(stream: Stream) -> Self {
         Self(Inner::Plain(Box::new(stream)))
     }
@@ -129,6 +129,15 @@ impl Flow {
             Inner::Plain(stream) => stream.amount(),
             Inner::Passed(passed) => passed.judge.amount(),
             Inner::Translated(translated) => translated.translation.amount(),
+        }
+    }
+
+    /// How many images were finished.
+    pub fn images(&self) -> u64 {
+        match &self.0 {
+            Inner::Plain(stream) => stream.images(),
+            // What they hold of images is counted with their usage.
+            Inner::Passed(_) | Inner::Translated(_) => 0,
         }
     }
 

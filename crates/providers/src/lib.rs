@@ -22,12 +22,17 @@
 //! caller's body. Errors of either are read by [`dialect::classify`] and written by
 //! [`protocol::encode_error`], as those of an answer.
 //!
+//! Others have no form in any other dialect: images, moderations, reranking and speech are passed
+//! through or not sent, and [`asis`] judges what comes back; audio is told from an error by
+//! [`asis::opening`].
+//!
 //! Every dialect is one file, and is chosen by an exhaustive match over
 //! [`ProviderKind`](routing::ProviderKind): a new kind does not compile until it has one.
 
 pub mod address;
 mod amount;
 mod answer;
+pub mod asis;
 mod body;
 mod context;
 pub mod count_tokens;

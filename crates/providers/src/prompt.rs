@@ -27,7 +27,7 @@ impl<'b> Turns<'b> {
     /// Finds the turns in a body that was read before. A prompt that is one text is one turn.
     pub fn of(endpoint: Endpoint, body: &'b [u8]) -> Self {
         let mut items = SmallVec::new();
-        if endpoint != Endpoint::Embeddings {
+        if endpoint.answers_in_text() {
             // A body that does not read was refused before.
             let _ = find(body, &mut items);
         }

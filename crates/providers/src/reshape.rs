@@ -6,6 +6,7 @@ use routing::{Endpoint, ProviderKind};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    asis,
     failure::Failure,
     sse::fields,
     stream::{End, Judgement, Stream},
@@ -80,13 +81,17 @@ pub fn is_event_stream(body: &[u8]) -> bool {
 pub fn collect(provider: ProviderKind, endpoint: Endpoint, body: &Bytes) -> Result<Bytes, Failure> {
     let mut stream = Stream::new(provider, endpoint, false);
     let mut whole = Map::new();
-    let mut choices = Vec::new();
+    let (mut choices, mut images) = (Vec::new(), Vec::new());
     let mut take = |stream: &mut Stream| {
         while let Some(event) = stream.next().map_err(|e| Failure::invalid(e.to_string()))? {
             if let Judgement::Error(failure) = event.judgement {
                 return Err(*failure);
             }
-            if let Ok(Value::Object(chunk)) = serde_json::from_slice(&fields(&event.raw).data) {
+            if endpoint == Endpoint::Images {
+                asis::add(&mut whole, &mut images, &event.raw);
+            } else if let Ok(Value::Object(chunk)) =
+                serde_json::from_slice(&fields(&event.raw).data)
+            {
                 add_chunk(&mut whole, &mut choices, chunk);
             }
         }
@@ -98,6 +103,10 @@ pub fn collect(provider: ProviderKind, endpoint: Endpoint, body: &Bytes) -> Resu
     take(&mut stream)?;
     if stream.end() == End::Truncated {
         return Err(Failure::invalid("The provider's stream ended before it was finished."));
+    }
+    if endpoint.passes_only() {
+        whole.insert("data".into(), Value::Array(images));
+        return Ok(Bytes::from(Value::Object(whole).to_string()));
     }
     if endpoint == Endpoint::ChatCompletions {
         whole.insert("object".into(), "chat.completion".into());

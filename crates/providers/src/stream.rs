@@ -19,6 +19,7 @@ use crate::{
     Usage,
     amount::Amount,
     answer::{Seen, classify_span, judge_answer, provider_gave_up},
+    asis::{self, Kinds},
     failure::{Failure, classify_value},
     openai::Finish,
     reshape,
@@ -112,6 +113,8 @@ pub struct Stream {
     made: VecDeque<Event>,
     usage: Option<Usage>,
     amount: Amount,
+    /// Images that are finished.
+    images: u64,
     /// Events with content.
     deltas: u64,
     content: bool,
@@ -133,6 +136,7 @@ impl Stream {
             made: VecDeque::new(),
             usage: None,
             amount: Amount::default(),
+            images: 0,
             deltas: 0,
             content: false,
             finish: Finish::None,
@@ -207,7 +211,11 @@ impl Stream {
                 hidden: true,
             }),
             Ok(_) => {
-                for raw in reshape::events(self.endpoint, body, !self.hide_usage) {
+                let events = match self.endpoint {
+                    Endpoint::Images => asis::events(body),
+                    endpoint => reshape::events(endpoint, body, !self.hide_usage),
+                };
+                for raw in events {
                     let event = self.judge(raw);
                     self.made.push_back(event);
                 }
@@ -247,7 +255,12 @@ impl Stream {
         self.amount
     }
 
-    /// How many events with content were seen.
+    /// How many images were finished.
+    pub fn images(&self) -> u64 {
+        self.images
+    }
+
+    /// How many events with content were seen, where each is at least a token of the answer.
     pub fn deltas(&self) -> u64 {
         self.deltas
     }
@@ -274,6 +287,9 @@ impl Stream {
         }
         if data == b"[DONE]" {
             return self.on_done();
+        }
+        if self.endpoint.passes_only() && !named_error {
+            return self.typed(data);
         }
         let seen = match Seen::read(data) {
             Ok(seen) if !named_error => seen,
@@ -314,6 +330,39 @@ impl Stream {
             };
         }
         if seen.content { Judgement::Decisive } else { Judgement::Lifecycle }
+    }
+
+    /// An event of images or speech, which says by its type what it is.
+    fn typed(&mut self, data: &[u8]) -> Judgement {
+        let Ok(found) = asis::Found::read(self.endpoint, data) else { return Judgement::Malformed };
+        if let Some(usage) = found.usage(self.endpoint) {
+            self.usage = Some(usage);
+        }
+        if let Some(failure) = found.error(self.provider, data) {
+            return Judgement::Error(Box::new(failure));
+        }
+        let ends = match found.kind {
+            Kinds::Other => return Judgement::Lifecycle,
+            Kinds::Spoken => true,
+            Kinds::Piece | Kinds::Image if !found.has_payload() => return Judgement::Lifecycle,
+            Kinds::Piece => false,
+            Kinds::Image => {
+                self.images += 1;
+                true
+            }
+        };
+        if let Some(usage) = &mut self.usage {
+            usage.images = self.images;
+        }
+        self.content |= found.has_payload();
+        // There is one choice.
+        self.choices = (1, self.choices.1 | u64::from(ends));
+        if ends && !self.content {
+            return Judgement::Error(Box::new(Failure::invalid(
+                "The provider's stream says that it is done, and nothing came before.",
+            )));
+        }
+        if ends { Judgement::Terminal { filtered: false } } else { Judgement::Decisive }
     }
 
     fn on_done(&mut self) -> Judgement {

@@ -15,7 +15,7 @@ use providers::{
     embeddings, is_event_stream, judge_answer, requests_per_minute,
     translate::Translated,
 };
-use routing::{OutcomeClass, outcome::Fault};
+use routing::{Endpoint, OutcomeClass, outcome::Fault};
 
 use crate::{
     attempt::{Attempt, Reading, Refused},
@@ -65,6 +65,9 @@ impl Attempt<'_> {
             return Err(self.refused(parts.status, &parts.headers, source, &reading).await);
         }
         let mut source = source?;
+        if self.asked.endpoint == Endpoint::Speech && !self.asked.read.stream {
+            return Box::pin(self.speech((parts.status, &parts.headers), source, record)).await;
+        }
         if self.asked.read.stream {
             return self.stream(parts.status, source, reading, record).await;
         }
@@ -101,7 +104,12 @@ impl Attempt<'_> {
                 let text =
                     if events { collect(provider, endpoint, &text).map_err(by)? } else { text };
                 let answer = judge_answer(provider, endpoint, status, &text).map_err(by)?;
-                let seen = Seen { usage: answer.usage, amount: answer.amount, ..Seen::default() };
+                let seen = Seen {
+                    usage: answer.usage,
+                    amount: answer.amount,
+                    images: answer.images,
+                    ..Seen::default()
+                };
                 (text, answer.filtered, seen)
             }
             Reading::Passed(_, judge) => {

@@ -93,7 +93,7 @@ struct Outgoing {
 
 /// How an answer is read.
 pub(crate) enum Reading {
-    /// As chat or completions, which are passed on.
+    /// As what it is in OpenAI's protocol, which is passed on.
     Plain {
         /// Usage that only we asked for is not.
         hide_usage: bool,
@@ -207,9 +207,28 @@ impl Attempt<'_> {
                 Err(Refused::Failed(failed)) => return Err(failed),
                 // The same target once more, where it only refuses what can be left out.
                 Err(Refused::By(failure)) if self.changes(&mut changes, &failure) => {}
-                Err(Refused::By(failure)) => return Err(Failed::of(&failure, self.target)),
+                Err(Refused::By(failure)) => {
+                    let mut failed = Failed::of(&failure, self.target);
+                    failed.ending.neutral = self.is_of_another_kind(failure.class);
+                    return Err(failed);
+                }
             }
         }
+    }
+
+    /// Whether a model is said not to be there by an endpoint that may not be what it is for: a chat
+    /// model is unknown to where images are made, and is well.
+    fn is_of_another_kind(&self, class: OutcomeClass) -> bool {
+        let endpoint = self.asked.endpoint;
+        let capabilities = self.target.compiled.models[self.model].capabilities;
+        let serves_more = || {
+            Endpoint::ALL.iter().any(|other| {
+                other.capability() != endpoint.capability() && capabilities.has(other.capability())
+            })
+        };
+        class == OutcomeClass::Fault(Fault::ModelUnavailable)
+            && !endpoint.answers_in_text()
+            && serves_more()
     }
 
     fn unfit(&self, refusal: &Refusal) -> Failed {
@@ -425,6 +444,7 @@ impl Attempt<'_> {
         let headers = request.headers_mut();
         headers.clone_from(&self.target.headers);
         let accepted = match (call.stream, call.dialect) {
+            (false, _) if self.asked.endpoint == Endpoint::Speech => "*/*",
             (false, _) => "application/json",
             (true, Dialect::Bedrock) => "application/vnd.amazon.eventstream",
             (true, _) => "text/event-stream",

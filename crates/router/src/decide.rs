@@ -82,7 +82,7 @@ pub(crate) fn decide(
         if alias.by_numbers {
             refresh(alias, stats, asking);
         }
-        expected.output = output(stats, facts);
+        expected.output = output(stats, facts).saturating_add(facts.audio_out);
         let live = look(alias, asking.now, expected, &mut full);
         let set = full.iter().fold(0, |set, (ix, _)| set | ix.bit());
         let view = View { full: set, live: &live, lineups: stats.lineups(), ..view };

@@ -160,7 +160,12 @@ pub(crate) fn explain(
     let candidate = |ix: CandidateIx, rank, filtered| {
         let translated = ways.translated(ix).map(Dialect::name);
         let strategy = strategies[ix.get()];
-        Candidate { translated, ..candidate(alias, ix, rank, decision, strategy, filtered, now) }
+        let expected_cost = expected_cost(alias, ix, facts, decision);
+        Candidate {
+            translated,
+            expected_cost,
+            ..candidate(alias, ix, rank, decision, strategy, filtered, now)
+        }
     };
     let mut candidates: Vec<Candidate<'_>> =
         ranked.map(|(rank, ix)| candidate(*ix, Some(rank + 1), None)).collect();
@@ -239,11 +244,6 @@ fn candidate<'a>(
         Availability::Hard { until, by } => ("EjectedHard", Some(by.name()), Some(until)),
     };
     let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    let expected = Usage {
-        input: decision.expected.prompt,
-        output: decision.expected.output,
-        ..Usage::default()
-    };
     Candidate {
         rank,
         entry: &compiled.entry,
@@ -253,7 +253,7 @@ fn candidate<'a>(
         strategy,
         score: decision.ranked.scores.get(ix.get()).and_then(|s| s.as_ref()).map(Score::to_string),
         pending: model.map_or(0, |(live, _)| live.stats.pending()),
-        expected_cost: model.and_then(|(_, m)| m.price.as_ref()).map(|p| p.cost(&expected)),
+        expected_cost: None,
         at_limit: decision
             .at_limit(ix)
             .map(|full| AtLimit { limit: limit(full), retry_after_ms: millis(full.retry_after) }),
@@ -262,6 +262,23 @@ fn candidate<'a>(
         recovers_in_ms: until.map(|u| millis(u.since(now))),
         filtered,
     }
+}
+
+/// What the request is expected to cost at a candidate, where its price is known.
+fn expected_cost(
+    alias: &LiveAlias,
+    ix: CandidateIx,
+    facts: &RequestFacts<'_>,
+    decision: &Decision,
+) -> Option<Money> {
+    let (_, model) = alias.candidates[ix.get()].model()?;
+    Some(model.price.as_ref()?.cost(&Usage {
+        input: decision.expected.prompt,
+        output: decision.expected.output.saturating_sub(facts.audio_out),
+        audio_out: facts.audio_out,
+        images: facts.images,
+        ..Usage::default()
+    }))
 }
 
 /// The sentence that sums a decision up.

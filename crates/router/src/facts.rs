@@ -5,7 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use providers::{BodyError, RequestBody, protocol::DecodeError};
+use providers::{BodyError, RequestBody, asis::audio_tokens, protocol::DecodeError};
 use routing::{Endpoint, RequestFacts};
 use smallvec::SmallVec;
 
@@ -74,7 +74,12 @@ impl Asked {
     pub(crate) fn estimate(&self, bytes_per_token: f64) -> Estimate {
         let prompt = self.read.prompt;
         let text_bytes = if prompt.other_tokens == 0 { prompt.text_bytes } else { 0 };
-        Estimate { prompt_tokens: prompt.tokens(bytes_per_token), bytes_per_token, text_bytes }
+        Estimate {
+            prompt_tokens: prompt.tokens(bytes_per_token),
+            bytes_per_token,
+            text_bytes,
+            audio_out: audio_tokens(self.read.spoken),
+        }
     }
 
     /// What routing needs to know; the narrowing is borrowed from the headers.
@@ -88,7 +93,16 @@ impl Asked {
             endpoint: self.endpoint,
             stream: self.read.stream,
             prompt_tokens: estimate.prompt_tokens,
-            output_cap: self.read.output_cap(),
+            output_cap: match self.endpoint {
+                // Scores, vectors and sounds are no tokens of text.
+                Endpoint::Embeddings
+                | Endpoint::Moderations
+                | Endpoint::Rerank
+                | Endpoint::Speech => Some(0),
+                _ => self.read.output_cap(),
+            },
+            images: if self.endpoint == Endpoint::Images { self.read.choices } else { 0 },
+            audio_out: estimate.audio_out,
             needs: self.read.needs,
             reasoning: self.read.reasoning,
             providers: narrowing(headers)?,

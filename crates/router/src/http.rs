@@ -12,9 +12,13 @@ pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 pub(crate) const MAX_HEADERS: usize = 100;
 
 /// What is served, for errors.
-const SERVED: &str = "POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages, \
-                      /v1/messages/count_tokens and /v1/embeddings, GET /v1/models and \
-                      /v1/models/{id}, POST /v1/explain/{path}";
+fn served() -> String {
+    let calls: Vec<String> = Endpoint::ALL.iter().map(|e| format!("/v1/{}", e.path())).collect();
+    format!(
+        "POST {} and /v1/explain/{{path}}, GET /v1/models and /v1/models/{{id}}",
+        calls.join(", ")
+    )
+}
 
 /// The shape of what the router itself says to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +74,11 @@ pub(crate) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Ref
         (Route::Explain(endpoint), Method::POST)
     } else {
         let message = format!(
-            "{method} {} is not served by this router: it serves {SERVED}. What is bound to one \
+            "{method} {} is not served by this router: it serves {}. What is bound to one \
              provider's account (files, batches, assistants, fine-tuning, stored objects) is asked \
              of that provider directly.",
-            shown(path)
+            shown(path),
+            served()
         );
         return Err(Refusal::request(StatusCode::NOT_FOUND, "unsupported_endpoint", message));
     };

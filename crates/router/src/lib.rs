@@ -34,6 +34,7 @@ pub mod run;
 pub mod server;
 mod session;
 mod source;
+mod speech;
 pub mod store;
 pub mod tls;
 mod translate;

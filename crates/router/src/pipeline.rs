@@ -34,6 +34,7 @@ use crate::{
     relay::Relay,
     respond::{self, Reason, ResponseBody},
     session,
+    speech::Audio,
     store::Applied,
     translate::Ways,
     upstream::Pools,
@@ -87,6 +88,8 @@ pub(crate) enum Reply {
     Json(Bytes),
     /// A stream that has begun.
     Stream(Box<Relay>),
+    /// Audio that has begun.
+    Audio(Box<Audio>),
 }
 
 /// What became of a decision.
@@ -189,6 +192,12 @@ impl Traffic {
                 let told = record.told();
                 relay.account(record);
                 respond::stream(relay, told)
+            }
+            Ok(Reply::Audio(mut audio)) => {
+                record.status = 200;
+                let told = record.told();
+                audio.account(record);
+                respond::audio(audio, told)
             }
             Err(refusal) => {
                 body::linger(body, &parts.headers);

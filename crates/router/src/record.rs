@@ -87,6 +87,8 @@ pub(crate) struct Seen {
     pub(crate) usage: Option<Usage>,
     /// How much content there was.
     pub(crate) amount: Amount,
+    /// How many images there were, where those are what is asked for.
+    pub(crate) images: u64,
     /// In how many events.
     pub(crate) deltas: u64,
     /// Whether reading it waited for a slow caller.
@@ -98,6 +100,7 @@ impl From<&Flow> for Seen {
         Self {
             usage: stream.usage(),
             amount: stream.amount(),
+            images: stream.images(),
             deltas: stream.deltas(),
             waited: false,
         }
@@ -339,7 +342,8 @@ impl Record {
             committed || matches!(ending.class, OutcomeClass::Success | OutcomeClass::CallerLeft);
         match seen.usage {
             Some(usage) => Some(Used::counted(usage)),
-            None => produced.then(|| Used::estimated(self.estimate, seen.amount, seen.deltas)),
+            None => produced
+                .then(|| Used::estimated(self.estimate, seen.amount, seen.deltas, seen.images)),
         }
     }
 

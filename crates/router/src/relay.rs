@@ -265,7 +265,13 @@ impl Relay {
         let said = explain::metadata(record, &decision);
         let frame = match self.endpoint {
             // SDKs pass over events whose name they do not know.
-            Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => {
+            Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::CountTokens
+            | Endpoint::Images
+            | Endpoint::Moderations
+            | Endpoint::Rerank
+            | Endpoint::Speech => {
                 let event = serde_json::json!({"type": "moniker", "moniker": said});
                 format!("event: moniker\ndata: {event}\n\n")
             }

@@ -10,7 +10,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{errors::Refusal, relay::Relay};
+use crate::{
+    errors::Refusal,
+    relay::Relay,
+    speech::{Aborted, Audio},
+};
 
 /// Names of our headers.
 pub(crate) mod names {
@@ -158,6 +162,8 @@ pub(crate) enum ResponseBody {
     Full(Bytes),
     /// A provider's stream, as it comes.
     Stream(Box<Relay>),
+    /// A provider's audio, as it comes.
+    Audio(Box<Audio>),
 }
 
 impl std::fmt::Debug for ResponseBody {
@@ -165,13 +171,14 @@ impl std::fmt::Debug for ResponseBody {
         f.write_str(match self {
             Self::Full(_) => "Full",
             Self::Stream(_) => "Stream",
+            Self::Audio(_) => "Audio",
         })
     }
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Aborted;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -183,6 +190,9 @@ impl Body for ResponseBody {
             Self::Stream(relay) => {
                 relay.poll_next(cx).map(|bytes| bytes.map(|b| Ok(Frame::data(b))))
             }
+            Self::Audio(audio) => {
+                audio.poll_next(cx).map(|bytes| bytes.map(|b| b.map(Frame::data)))
+            }
         }
     }
 
@@ -190,6 +200,7 @@ impl Body for ResponseBody {
         match self {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Stream(relay) => relay.is_done(),
+            Self::Audio(audio) => audio.is_done(),
         }
     }
 
@@ -197,6 +208,7 @@ impl Body for ResponseBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(_) => SizeHint::default(),
+            Self::Audio(audio) => audio.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -222,6 +234,17 @@ pub(crate) fn stream(relay: Box<Relay>, told: Told) -> Response<ResponseBody> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Reverse proxies that buffer (nginx) would hold the events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    told.write(headers);
+    response
+}
+
+/// Audio, of the kind that its provider says.
+pub(crate) fn audio(audio: Box<Audio>, told: Told) -> Response<ResponseBody> {
+    let kind = audio.kind();
+    let mut response = Response::new(ResponseBody::Audio(audio));
+    let headers = response.headers_mut();
+    headers.reserve(10);
+    headers.insert(header::CONTENT_TYPE, kind);
     told.write(headers);
     response
 }

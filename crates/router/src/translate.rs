@@ -35,14 +35,19 @@ const KEPT: usize = 64 << 10;
 /// How a signature begins that left in a translated answer.
 const MARK: &[u8] = b"\"mk1.";
 
-/// The protocol of an endpoint's callers; `None`: embeddings, which have a form of their own.
+/// The protocol of an endpoint's callers; `None`: embeddings, which have a form of their own, and what
+/// is never translated.
 pub(crate) fn protocol(endpoint: Endpoint) -> Option<Protocol> {
     match endpoint {
         Endpoint::ChatCompletions => Some(Protocol::Chat),
         Endpoint::Completions => Some(Protocol::Completions),
         Endpoint::Responses => Some(Protocol::Responses),
         Endpoint::Messages | Endpoint::CountTokens => Some(Protocol::Messages),
-        Endpoint::Embeddings => None,
+        Endpoint::Embeddings
+        | Endpoint::Images
+        | Endpoint::Moderations
+        | Endpoint::Rerank
+        | Endpoint::Speech => None,
     }
 }
 
@@ -161,7 +166,7 @@ impl Ways {
             }
             match way(live, asked, headers, alias.mixed) {
                 Err(refusal) => ways.unfit.push((ix, Unfit::Field(refusal))),
-                Ok(Way::Pass) => {}
+                Ok(Way::Pass | Way::Nowhere) => {}
                 Ok(Way::Translate(_)) => match asked.neutral(headers) {
                     Err(error) => ways.unfit.push((ix, Unfit::Unread(error.clone()))),
                     Ok(request) => ways.encode(ix, live, asked.endpoint, request, alias.one_target),
@@ -222,14 +227,22 @@ impl Differing {
 fn way(model: &LiveModel, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Result<Way, Refusal> {
     let speaks = &model.speaks;
     let way = speaks.way(asked.endpoint);
-    if way != Way::Pass {
-        return Ok(way);
+    match way {
+        Way::Pass if asked.endpoint.passes_only() => return Ok(way),
+        Way::Pass => {}
+        Way::Translate(_) => return Ok(way),
+        Way::Nowhere => return Err(nowhere(asked.endpoint)),
     }
     // A signature that left in a translated answer is read by a translation alone.
     let marked = match asked.endpoint {
         Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => asked.marked(),
         Endpoint::ChatCompletions => mixed && asked.marked(),
-        Endpoint::Completions | Endpoint::Embeddings => false,
+        Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Images
+        | Endpoint::Moderations
+        | Endpoint::Rerank
+        | Endpoint::Speech => false,
     };
     if marked {
         let responses = asked.endpoint == Endpoint::Responses;
@@ -285,6 +298,11 @@ pub(crate) fn is_marked(text: &[u8]) -> bool {
 /// Decodes a request, with what its headers add.
 pub(crate) fn neutral(asked: &Asked, headers: &HeaderMap) -> Result<Neutral, DecodeError> {
     let Some(protocol) = protocol(asked.endpoint) else {
+        if asked.endpoint.passes_only() {
+            let what = asked.endpoint.path();
+            let message = format!("/v1/{what} has a form in no other dialect.");
+            return Err(DecodeError { param: None, message });
+        }
         return embeddings::decode(&asked.text).map(Neutral::Embeddings);
     };
     let mut request = decode(protocol, &asked.text)?;
@@ -300,6 +318,12 @@ pub(crate) fn neutral(asked: &Asked, headers: &HeaderMap) -> Result<Neutral, Dec
 fn not_portable(member: &'static str) -> Refusal {
     let detail = "It names what lives at one provider, and this alias has targets at several.";
     Refusal { field: member.to_owned(), detail: detail.to_owned(), not_portable: true }
+}
+
+/// What is asked has no form in the candidate's dialect, whatever the request says.
+fn nowhere(endpoint: Endpoint) -> Refusal {
+    let detail = format!("Its provider has no /v1/{}.", endpoint.path());
+    Refusal { field: "model".to_owned(), detail, not_portable: false }
 }
 
 fn background() -> Refusal {

@@ -23,11 +23,13 @@ pub(crate) struct Estimate {
     pub(crate) bytes_per_token: f64,
     /// Bytes of the prompt, where it is all text: else 0, since they tell nothing of its tokens.
     pub(crate) text_bytes: u64,
+    /// Tokens of the audio that it asks for.
+    pub(crate) audio_out: u64,
 }
 
 impl Default for Estimate {
     fn default() -> Self {
-        Self { prompt_tokens: 0, bytes_per_token: BYTES_PER_TOKEN, text_bytes: 0 }
+        Self { prompt_tokens: 0, bytes_per_token: BYTES_PER_TOKEN, text_bytes: 0, audio_out: 0 }
     }
 }
 
@@ -39,9 +41,10 @@ impl Used {
 
     /// What a prompt and an answer of this size come to, where nobody has counted. An event with
     /// content is at least a token.
-    pub(crate) fn estimated(estimate: Estimate, answer: Amount, deltas: u64) -> Self {
-        let output = answer.tokens(estimate.bytes_per_token).max(deltas);
-        let usage = Usage { input: estimate.prompt_tokens, output, ..Usage::default() };
+    pub(crate) fn estimated(estimate: Estimate, answer: Amount, deltas: u64, images: u64) -> Self {
+        let Estimate { prompt_tokens, bytes_per_token, audio_out, .. } = estimate;
+        let output = answer.tokens(bytes_per_token).max(deltas);
+        let usage = Usage { input: prompt_tokens, output, audio_out, images, ..Usage::default() };
         Self { usage, estimated: true }
     }
 

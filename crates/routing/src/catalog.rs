@@ -111,15 +111,33 @@ impl ProviderKind {
     /// What a model has that states nothing: every endpoint of the dialect, Streaming and Tools.
     pub fn unstated_capabilities(self) -> CapabilitySet {
         let endpoints: &[Capability] = match self {
-            Self::OpenAI | Self::AzureOpenAI => &[
+            Self::OpenAI => &[
                 Capability::Chat,
                 Capability::Completions,
                 Capability::Embeddings,
                 Capability::Responses,
+                Capability::Images,
+                Capability::Moderations,
+                Capability::Speech,
             ],
-            Self::OpenAICompatible => {
-                &[Capability::Chat, Capability::Completions, Capability::Embeddings]
-            }
+            // Its filters are part of every answer; it has no endpoint for them.
+            Self::AzureOpenAI => &[
+                Capability::Chat,
+                Capability::Completions,
+                Capability::Embeddings,
+                Capability::Responses,
+                Capability::Images,
+                Capability::Speech,
+            ],
+            Self::OpenAICompatible => &[
+                Capability::Chat,
+                Capability::Completions,
+                Capability::Embeddings,
+                Capability::Images,
+                Capability::Moderations,
+                Capability::Rerank,
+                Capability::Speech,
+            ],
             Self::Gemini | Self::VertexAI => &[Capability::Chat, Capability::Embeddings],
             Self::Anthropic | Self::Bedrock => &[Capability::Chat],
         };
@@ -166,6 +184,14 @@ closed! {
         Embeddings,
         /// `/v1/responses`. A model without it is asked in another dialect, and its answer translated.
         Responses,
+        /// `/v1/images/generations`.
+        Images,
+        /// `/v1/moderations`.
+        Moderations,
+        /// `/v1/rerank`.
+        Rerank,
+        /// `/v1/audio/speech`.
+        Speech,
         /// Answers as a stream of events.
         Streaming,
         /// Calls tools.
@@ -249,6 +275,14 @@ closed! {
         Messages,
         /// `POST /v1/messages/count_tokens`.
         CountTokens,
+        /// `POST /v1/images/generations`.
+        Images,
+        /// `POST /v1/moderations`.
+        Moderations,
+        /// `POST /v1/rerank`.
+        Rerank,
+        /// `POST /v1/audio/speech`.
+        Speech,
     }
 }
 
@@ -262,6 +296,10 @@ impl Endpoint {
             Self::Responses => "responses",
             Self::Messages => "messages",
             Self::CountTokens => "messages/count_tokens",
+            Self::Images => "images/generations",
+            Self::Moderations => "moderations",
+            Self::Rerank => "rerank",
+            Self::Speech => "audio/speech",
         }
     }
 
@@ -278,14 +316,32 @@ impl Endpoint {
             Self::Completions => Capability::Completions,
             Self::Embeddings => Capability::Embeddings,
             Self::Responses => Capability::Responses,
+            Self::Images => Capability::Images,
+            Self::Moderations => Capability::Moderations,
+            Self::Rerank => Capability::Rerank,
+            Self::Speech => Capability::Speech,
         }
+    }
+
+    /// Whether a request goes to a provider as it came, or not at all: no other dialect has a form
+    /// of it.
+    pub fn passes_only(self) -> bool {
+        matches!(self, Self::Images | Self::Moderations | Self::Rerank | Self::Speech)
+    }
+
+    /// Whether what is asked is a text, which has a subject and tokens: not vectors, scores, images
+    /// or sounds.
+    pub fn answers_in_text(self) -> bool {
+        !self.passes_only() && self != Self::Embeddings
     }
 
     /// What a model must have one of to serve it: by itself, or through a translation.
     pub fn served_by(self) -> CapabilitySet {
         let own = CapabilitySet::default().with(self.capability());
         match self {
-            Self::Embeddings => own,
+            Self::Embeddings | Self::Images | Self::Moderations | Self::Rerank | Self::Speech => {
+                own
+            }
             Self::ChatCompletions
             | Self::Completions
             | Self::Responses

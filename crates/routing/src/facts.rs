@@ -18,6 +18,10 @@ pub struct RequestFacts<'a> {
     pub prompt_tokens: u64,
     /// The caller's own cap on output tokens.
     pub output_cap: Option<u64>,
+    /// Images that are to be made.
+    pub images: u64,
+    /// Expected tokens of audio of what is to be spoken.
+    pub audio_out: u64,
     /// What a model must be capable of. Reasoning is never in it: an effort is a wish.
     pub needs: CapabilitySet,
     /// Whether the request asks for reasoning, which delays the first token.

@@ -64,6 +64,8 @@ impl LowestLatency {
             stream: cx.call.stream,
             prompt_tokens: whole(cx.call.prompt),
             output_cap: None,
+            images: 0,
+            audio_out: 0,
             needs: CapabilitySet::default(),
             reasoning: false,
             providers: [].into_iter().collect(),

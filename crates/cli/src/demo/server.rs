@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    io,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -26,7 +27,7 @@ use super::{
 /// The largest request that it reads.
 const MAX_BODY: usize = 32 << 20;
 
-type Body = BoxBody<Bytes, Infallible>;
+type Body = BoxBody<Bytes, io::Error>;
 
 struct Demo {
     behaviour: Behaviour,
@@ -106,10 +107,11 @@ impl Demo {
                 Ok(json(StatusCode::OK, HeaderMap::new(), &body))
             }
             Reply::Stream { kind, mut events } => {
-                if self.drawn(self.behaviour.stream_error_rate) {
-                    break_off(&mut events, route.dialect);
+                let breaks = self.drawn(self.behaviour.stream_error_rate);
+                if breaks {
+                    break_off(&mut events, (!kind.starts_with("audio/")).then_some(route.dialect));
                 }
-                Ok(streamed(kind, events, first, each))
+                Ok(streamed(kind, events, breaks, first, each))
             }
         }
     }
@@ -119,20 +121,24 @@ impl Demo {
     }
 }
 
-/// Ends a stream in the middle of its tokens with an error.
-fn break_off(events: &mut Vec<Event>, dialect: Dialect) {
+/// Ends a stream in the middle of its tokens, with an error where it is one of events.
+fn break_off(events: &mut Vec<Event>, dialect: Option<Dialect>) {
     let tokens: Vec<usize> =
         events.iter().enumerate().filter(|(_, e)| e.token).map(|(n, _)| n).collect();
     // Behind a token at least: before, it would be no break but a failure.
     let last = tokens.get(tokens.len() / 2).copied().unwrap_or(0);
     events.truncate(last + 1);
-    events.push(Event { token: true, bytes: wire::broken(dialect) });
+    if let Some(dialect) = dialect {
+        events.push(Event { token: true, bytes: wire::broken(dialect) });
+    }
 }
 
-/// A stream at its pace: the first token after the first token's time, then one after the other.
+/// A stream at its pace: the first token after the first token's time, then one after the other. A
+/// sound that breaks off loses its connection, since nothing can be said in it.
 fn streamed(
     kind: &'static str,
     events: Vec<Event>,
+    breaks: bool,
     first: Duration,
     each: Duration,
 ) -> Response<Body> {
@@ -147,6 +153,9 @@ fn streamed(
         }
         Ok(Frame::data(bytes))
     });
+    let lost = breaks && kind.starts_with("audio/");
+    let broken = stream::iter(lost.then(|| Err(io::Error::other("broken off"))));
+    let body = body.chain(broken);
     let mut response = Response::new(BodyExt::boxed(StreamBody::new(body)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
@@ -158,7 +167,9 @@ fn refused(dialect: Dialect, fault: &Fault) -> Response<Body> {
 }
 
 fn json(status: StatusCode, headers: HeaderMap, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
+    let mut response = Response::new(
+        Full::new(Bytes::from(body.to_string())).map_err(|never| match never {}).boxed(),
+    );
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     let kind = HeaderValue::from_static("application/json");

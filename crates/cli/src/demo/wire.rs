@@ -5,6 +5,7 @@ mod bedrock;
 mod chat;
 mod frames;
 mod gemini;
+mod media;
 mod responses;
 
 use bytes::Bytes;
@@ -25,6 +26,10 @@ pub(super) enum Op {
     Chat,
     Completions,
     Embeddings,
+    Images,
+    Moderations,
+    Rerank,
+    Speech,
     Responses,
     ResponsesCount,
     Messages,
@@ -84,7 +89,7 @@ impl Event {
 pub(super) enum Reply {
     /// JSON that takes the time of so many tokens.
     Json { body: Value, tokens: usize },
-    /// A stream of this media type.
+    /// A stream of this media type: events, frames, or a sound.
     Stream { kind: &'static str, events: Vec<Event> },
 }
 
@@ -133,6 +138,10 @@ pub(super) fn answer(route: &Route, body: &Value, seed: &[u8]) -> Result<Reply, 
         Op::Chat => Ok(text(chat::ask(body, named)?, told, chat::FORM)),
         Op::Completions => Ok(text(chat::ask_completion(body, named)?, told, chat::COMPLETION)),
         Op::Embeddings => json(chat::embeddings(body, named)?),
+        Op::Images => media::images(body, named),
+        Op::Moderations => json(media::moderations(body, named, &id(seed))?),
+        Op::Rerank => json(media::rerank(body, named, &id(seed))?),
+        Op::Speech => media::speech(body, named),
         Op::Responses => Ok(text(responses::ask(body)?, told, responses::FORM)),
         Op::ResponsesCount => json(responses::count(body)?),
         Op::Messages => Ok(text(anthropic::ask(body, None)?, told, anthropic::FORM)),
@@ -152,6 +161,12 @@ pub(super) fn answer(route: &Route, body: &Value, seed: &[u8]) -> Result<Reply, 
         Op::ConverseCount => json(bedrock::count(body, named)?),
         Op::Models => json(models(route.dialect)),
     }
+}
+
+/// Hex digits that no other answer has.
+fn id(seed: &[u8]) -> String {
+    let digest = routing::Digest::of_parts([seed]);
+    hex::encode(digest.as_bytes().get(..12).unwrap_or_default())
 }
 
 /// How a dialect writes an answer down.
@@ -238,6 +253,8 @@ mod tests {
             ("/chat/completions", (Op::Chat, OpenAiChat, None)),
             ("/openai/deployments/m/chat/completions", (Op::Chat, OpenAiChat, m())),
             ("/openai/v1/embeddings", (Op::Embeddings, OpenAiChat, None)),
+            ("/openai/deployments/m/images/generations", (Op::Images, OpenAiChat, m())),
+            ("/v1/audio/speech", (Op::Speech, OpenAiChat, None)),
             ("/v1/responses", (Op::Responses, OpenAiResponses, None)),
             ("/openai/v1/responses", (Op::Responses, OpenAiResponses, None)),
             ("/v1/messages", (Op::Messages, Anthropic, None)),

@@ -187,7 +187,7 @@ async fn put(
             record.ends(RequestEnd::Answered);
             said(&bytes).ok_or(JudgeOutcome::Nonsense)
         }
-        Ok(Reply::Stream(_)) => Err(JudgeOutcome::Nonsense),
+        Ok(Reply::Stream(_) | Reply::Audio(_)) => Err(JudgeOutcome::Nonsense),
         Err(refusal) => {
             record.status = refusal.status.as_u16();
             record.ends(RequestEnd::of_status(record.status));

@@ -2,7 +2,7 @@
 //! of the callers' API is asked there.
 
 use providers::{
-    address::{dialect, family},
+    address::{self, dialect, family},
     dialect::{Candidate, Dialect, Host, quirks::Quirks},
     embeddings::is_native,
     family::Family,
@@ -21,6 +21,8 @@ pub(crate) enum Way {
     Pass,
     /// In this dialect.
     Translate(Dialect),
+    /// Not at all: its provider has no such endpoint, and no dialect has another form of it.
+    Nowhere,
 }
 
 /// What a model speaks.
@@ -28,6 +30,7 @@ pub(crate) enum Way {
 pub(crate) struct Speaks {
     /// The provider's own dialect.
     pub(crate) dialect: Dialect,
+    provider: ProviderKind,
     host: Host,
     family: Family,
     quirks: Option<&'static Quirks>,
@@ -46,6 +49,7 @@ impl Speaks {
         let newest = Candidate::new(dialect, &id, &model.name, &model.upstream_name).family;
         Self {
             dialect,
+            provider: target.provider,
             host,
             family: family(model).unwrap_or(newest),
             quirks: (target.provider == ProviderKind::OpenAICompatible)
@@ -100,6 +104,13 @@ impl Speaks {
                     Way::Translate(self.dialect)
                 };
             }
+            Endpoint::Images | Endpoint::Moderations | Endpoint::Rerank | Endpoint::Speech => {
+                return if address::has(self.provider, endpoint) {
+                    Way::Pass
+                } else {
+                    Way::Nowhere
+                };
+            }
         };
         if passes {
             Way::Pass
@@ -121,7 +132,11 @@ impl Speaks {
                         && !chat_may_refuse_tools(&self.candidate(self.dialect, false))
                 }
                 Endpoint::Completions => !self.is_peculiar(),
-                Endpoint::Embeddings => true,
+                Endpoint::Embeddings
+                | Endpoint::Images
+                | Endpoint::Moderations
+                | Endpoint::Rerank
+                | Endpoint::Speech => true,
                 Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => false,
             }
     }

@@ -98,11 +98,12 @@ fn compare(a: &(Class, f64), b: &(Class, f64)) -> Ordering {
 /// What this request is expected to cost at a candidate.
 fn cost(cx: &SelectCx<'_, '_>, lineup: &CompiledLineup, ix: CandidateIx, price: &Price) -> Money {
     let stats = cx.view.lineup(lineup);
-    price.cost(&expected(
+    let text = expected(
         cx.facts.prompt_tokens,
         stats.cached_part(),
         stats.output_tokens_of(ix, cx.facts.output_cap),
-    ))
+    );
+    price.cost(&Usage { images: cx.facts.images, audio_out: cx.facts.audio_out, ..text })
 }
 
 /// What a request is expected to use.

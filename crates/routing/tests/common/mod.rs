@@ -16,6 +16,8 @@ pub(crate) fn facts(prompt_tokens: u64) -> RequestFacts<'static> {
         stream: false,
         prompt_tokens,
         output_cap: None,
+        images: 0,
+        audio_out: 0,
         needs: CapabilitySet::default(),
         reasoning: false,
         providers: [].into_iter().collect(),

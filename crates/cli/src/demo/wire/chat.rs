@@ -27,6 +27,10 @@ pub(super) fn place(path: &str) -> Option<(Op, Option<String>)> {
         "chat/completions" => Op::Chat,
         "completions" => Op::Completions,
         "embeddings" => Op::Embeddings,
+        "images/generations" => Op::Images,
+        "moderations" => Op::Moderations,
+        "rerank" => Op::Rerank,
+        "audio/speech" => Op::Speech,
         "models" => Op::Models,
         _ => return None,
     };
@@ -38,7 +42,7 @@ pub(super) fn models() -> Value {
     json!({"object": "list", "data": [model]})
 }
 
-fn name(body: &Value, named: Option<&str>) -> Result<String, Fault> {
+pub(super) fn name(body: &Value, named: Option<&str>) -> Result<String, Fault> {
     named.map_or_else(|| ask::model(body), |name| Ok(name.to_owned()))
 }
 

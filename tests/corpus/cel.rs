@@ -29,9 +29,11 @@ pub(crate) struct Documents {
 pub(crate) fn read() -> Vec<Documents> {
     let bases = file("base.yaml");
     let mut found = BTreeMap::new();
-    for (kind, name) in
-        [(Kind::ProviderTarget, "provider-target.yaml"), (Kind::ModelAlias, "model-alias.yaml")]
-    {
+    for (kind, name) in [
+        (Kind::ProviderTarget, "provider-target.yaml"),
+        (Kind::ModelAlias, "model-alias.yaml"),
+        (Kind::AccessKey, "access-key.yaml"),
+    ] {
         for item in file(name).as_array().unwrap() {
             let cases = |member: &str| -> Vec<Case> {
                 let cases = item[member].as_array().unwrap_or_else(|| panic!("{item}: {member}"));

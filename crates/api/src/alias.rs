@@ -148,7 +148,8 @@ pub struct Fallback {
 #[serde(rename_all = "camelCase")]
 pub struct Affinity {
     /// None: every request stands alone. Header: the value of `header`. PromptPrefix: how the
-    /// prompt begins (system, tools and the first message of the user, 4 KiB at most).
+    /// prompt begins (system, tools and the first message of the user, 4 KiB at most). AccessKey:
+    /// the key of its caller, whichever value of it; callers without one stand alone.
     pub by: AffinityBy,
     /// The header of `by: Header`, such as x-session-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +167,8 @@ pub enum AffinityBy {
     Header,
     /// How the prompt begins.
     PromptPrefix,
+    /// The caller's AccessKey.
+    AccessKey,
 }
 
 /// What every candidate must be. Of an alias that another one nests, those of the outer one hold:

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::KeyRef;
+use crate::{common::KeyRef, spending::KeyLimits};
 
 /// What follows the name of the key in a Secret whose value is valid beside it.
 pub const PREVIOUS: &str = "-previous";
@@ -41,6 +41,9 @@ pub struct AccessKeySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253)))]
     pub aliases: Option<Vec<String>>,
+    /// How much callers with this key may ask for. Default: no limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<KeyLimits>,
     /// When it ends, such as 2027-06-30T00:00:00Z. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]

@@ -13,6 +13,7 @@ pub mod key;
 pub mod price;
 pub mod quota;
 pub mod rules;
+pub mod spending;
 pub mod strategy;
 pub mod target;
 

@@ -5,6 +5,7 @@
 use routing::{AuthKind, Endpoint, ProviderKind};
 
 mod categories;
+mod spending;
 
 /// Which kind a rule belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,7 @@ pub const CONNECTION_HEADERS: &[&str] = &[
 pub fn all() -> Vec<Rule> {
     let mut rules = provider_target();
     rules.extend(model_alias());
+    rules.extend(spending::rules());
     rules
 }
 

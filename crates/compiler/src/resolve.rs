@@ -19,6 +19,7 @@ mod options;
 mod price;
 mod problems;
 mod quota;
+mod spending;
 mod target;
 
 use std::collections::BTreeMap;

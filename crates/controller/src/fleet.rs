@@ -11,6 +11,7 @@
 //! controller that is gone only makes what routers were told older.
 
 mod board;
+mod keys;
 pub(crate) mod programmed;
 mod scrape;
 mod slices;

@@ -82,7 +82,7 @@ pub(crate) fn decide(
         if alias.by_numbers {
             refresh(alias, stats, asking);
         }
-        expected.output = output(stats, facts).saturating_add(facts.audio_out);
+        expected.output = output(stats, facts.output_cap).saturating_add(facts.audio_out);
         let live = look(alias, asking.now, expected, &mut full);
         let set = full.iter().fold(0, |set, (ix, _)| set | ix.bit());
         let view = View { full: set, live: &live, lineups: stats.lineups(), ..view };
@@ -115,8 +115,8 @@ fn refresh(alias: &LiveAlias, stats: &mut AliasStats, asking: Asking) {
 }
 
 /// The tokens that an answer is expected to have.
-fn output(stats: &AliasStats, facts: &RequestFacts<'_>) -> u64 {
-    let tokens = stats.lineups().first().map_or(0.0, |l| l.output_tokens(facts.output_cap));
+pub(crate) fn output(stats: &AliasStats, output_cap: Option<u64>) -> u64 {
+    let tokens = stats.lineups().first().map_or(0.0, |l| l.output_tokens(output_cap));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -13,9 +13,10 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use routing::{
-    Nanos, ObjectId,
-    fleet::{FleetLimit, FleetView, LimitKey, ModelKey, Report},
+    Digest, Nanos, ObjectId,
+    fleet::{FleetKey, FleetLimit, FleetView, LimitKey, ModelKey, Report},
     outcome::Fault,
+    quota::Limits,
 };
 
 use crate::{
@@ -33,8 +34,28 @@ const REPORTED: Duration = Duration::from_secs(600);
 pub(crate) struct Fleet {
     /// How many routers are ready; 0: nobody has said.
     routers: AtomicU32,
-    /// The last view, and when it came.
-    view: ArcSwapOption<(FleetView, Nanos)>,
+    /// The last view.
+    view: ArcSwapOption<Told>,
+}
+
+/// A view that came.
+#[derive(Debug)]
+struct Told {
+    view: FleetView,
+    arrived: Nanos,
+    /// Where the callers' keys are in it, by uid.
+    keys: HashMap<Digest, usize, foldhash::fast::RandomState>,
+}
+
+impl Told {
+    fn new(view: FleetView, arrived: Nanos) -> Self {
+        let keys = view.keys.iter().enumerate().map(|(at, told)| (told.key.uid, at)).collect();
+        Self { view, arrived, keys }
+    }
+
+    fn key(&self, uid: &Digest) -> Option<&FleetKey> {
+        self.view.keys.get(*self.keys.get(uid)?)
+    }
 }
 
 impl Fleet {
@@ -45,7 +66,7 @@ impl Fleet {
 
     /// The targets that this router probes.
     pub(crate) fn probes(&self) -> Vec<ObjectId> {
-        self.view.load().as_ref().map(|told| told.0.probes.clone()).unwrap_or_default()
+        self.view.load().as_ref().map(|told| told.view.probes.clone()).unwrap_or_default()
     }
 
     /// Applies what is known to what is served from, but for what was served from `before` already:
@@ -64,7 +85,7 @@ impl Fleet {
             }
             return;
         };
-        let (view, arrived) = &*told;
+        let Told { view, arrived, .. } = &*told;
         for seen in &view.models {
             if let Some(target) = live.target(&seen.target)
                 && let Some((ix, _)) = target.compiled.model(&seen.model)
@@ -80,8 +101,19 @@ impl Fleet {
             by_target.entry(&limit.key.target).or_default().push(limit);
         }
         for (target, limits) in new {
-            let told = by_target.get(&target.compiled.id).into_iter().flatten().copied();
-            limits.lock().tell(*arrived, self.routers(), told);
+            let told = by_target.get(&target.compiled.id).into_iter().flatten();
+            limits.lock().tell(*arrived, self.routers(), told.map(|limit| limit.word()));
+        }
+    }
+
+    /// Tells the limits of a caller's key what is known of it.
+    pub(crate) fn tell_key(&self, uid: &Digest, limits: &mut Limits) {
+        match &*self.view.load() {
+            Some(told) => {
+                let words = told.key(uid).into_iter().flat_map(FleetKey::words);
+                limits.tell(told.arrived, self.routers(), words);
+            }
+            None => limits.set_routers(self.routers()),
         }
     }
 }
@@ -96,11 +128,16 @@ impl Traffic {
                 for limits in live.targets().filter_map(|target| target.limits.as_ref()) {
                     limits.lock().set_routers(routers);
                 }
+                let tell = |limits: &mut Limits| limits.set_routers(routers);
+                self.callers.all().for_each(|caller| caller.with_limits(tell));
             }
             FleetNews::View(view) => {
                 self.fleet.routers.store(view.routers, Ordering::Relaxed);
-                self.fleet.view.store(Some(Arc::new((view, arrived))));
+                self.fleet.view.store(Some(Arc::new(Told::new(view, arrived))));
                 self.fleet.tell(&live, None);
+                for caller in self.callers.all() {
+                    caller.with_limits(|limits| self.fleet.tell_key(&caller.key.uid, limits));
+                }
                 self.changed.notify_waiters();
             }
         }
@@ -114,7 +151,7 @@ impl Traffic {
     /// What this router has seen, as of now: of what was used in the last 10 minutes.
     pub fn report(&self) -> Report {
         let now = clock::now();
-        let mut report = Report::default();
+        let mut report = Report { keys: self.callers.report(now).collect(), ..Report::default() };
         for target in self.live().targets() {
             let id = &target.compiled.id;
             for (model, compiled) in target.models.iter().zip(&target.compiled.models) {

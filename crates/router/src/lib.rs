@@ -2,11 +2,13 @@
 
 pub mod access;
 pub mod admin;
+mod admission;
 mod answer;
 pub mod args;
 mod attempt;
 mod attempts;
 mod body;
+mod callers;
 mod category;
 mod clock;
 mod conn;

@@ -54,7 +54,7 @@ pub struct LiveSnapshot {
     held: Map<ObjectId, Held>,
     targets: Map<ObjectId, Arc<LiveTarget>>,
     /// Callers' keys.
-    pub(crate) keys: Arc<Keys>,
+    pub keys: Arc<Keys>,
     /// The addresses of the pools that are in use, to tell them apart.
     pools: HashSet<usize, RandomState>,
 }

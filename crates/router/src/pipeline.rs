@@ -17,8 +17,10 @@ use wire::Credential;
 
 use crate::{
     access::{self, Anonymous, Caller, Keys},
+    admission,
     attempts::Attempts,
     body::{self, BodyMemory, Lease, Unread},
+    callers::Callers,
     category, clock,
     conn::Lengths,
     decide::{Asking, decide},
@@ -70,6 +72,7 @@ pub struct Traffic {
     pub(crate) budget: Mutex<Budget>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) fleet: Fleet,
+    pub(crate) callers: Callers,
     /// Told whenever another snapshot or view is there.
     pub(crate) changed: Notify,
     memory: Arc<BodyMemory>,
@@ -108,7 +111,7 @@ thread_local! {
 }
 
 /// 64 bits that nobody has seen. Not for secrets.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     SEEDS.with_borrow_mut(Rng::next_u64)
 }
 
@@ -129,6 +132,7 @@ impl Traffic {
             budget: Mutex::default(),
             metrics,
             fleet: Fleet::default(),
+            callers: Callers::default(),
             changed: Notify::new(),
             memory: BodyMemory::new(options.body_memory),
             options,
@@ -146,6 +150,7 @@ impl Traffic {
     /// Serves new requests from this one.
     pub fn swap(&self, live: LiveSnapshot) {
         self.told(&live);
+        self.callers.retain(&self.metrics, |key| live.keys.has(key));
         self.live.store(Arc::new(live));
         self.changed.notify_waiters();
     }
@@ -231,6 +236,7 @@ impl Traffic {
         let route = route(&parts.method, parts.uri.path());
         // Before anything is told of what is served, and in the words of what was asked.
         let caller = self.caller(&parts.headers)?;
+        record.caller = caller.key().map(|key| self.callers.of(key, &self.metrics));
         let route = route?;
         let shape = shape(parts.uri.path(), &parts.headers);
         let (endpoint, model, explain_only) = match route {
@@ -256,6 +262,9 @@ impl Traffic {
         record.free = endpoint == Endpoint::CountTokens;
         let alias = self.alias(&caller, &asked, model.as_deref(), record)?;
         record.names(&alias, !explain_only);
+        if !explain_only && !record.free {
+            admission::admit(self, &caller, &alias, &asked, shape, record)?;
+        }
         let headers = &parts.headers;
         let alias = category::lineup(self, alias, &asked, headers, explain_only, record).await;
         let attempts = match self.decide(&alias, &asked, &parts.headers, explain_only, record)? {
@@ -279,7 +288,8 @@ impl Traffic {
         record: &mut Record,
     ) -> Result<Decided<'r>, Refusal> {
         record.estimate = asked.estimate(alias.stats.bytes_per_token());
-        let session = session::of(asked, headers, &alias.compiled.affinity);
+        let key = record.caller.as_ref().map(|caller| &*caller.label);
+        let session = session::of(asked, headers, key, &alias.compiled.affinity);
         let facts = asked.facts(headers, record.estimate, session)?;
         let asking = Asking {
             now: clock::now(),

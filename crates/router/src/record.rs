@@ -9,6 +9,8 @@ use providers::{Amount, Flow, rules::Warning};
 use routing::{
     CandidateIx, Money, OutcomeClass, Usage,
     fallback::Why,
+    fleet::Dimension,
+    quota::Left,
     stats::{Completion, PendingId},
 };
 use smallvec::SmallVec;
@@ -16,16 +18,41 @@ use telemetry::{Metrics, RequestEnd};
 use tokio::time::Instant;
 
 use crate::{
-    category, clock, learn,
-    limits::Hold,
+    callers::CallerCell,
+    category, clock,
+    http::Shape,
+    learn,
+    limits::{Hold, SharedLimits},
     live::{
         LiveAlias,
         stats::{End, ModelCell},
         target::LiveTarget,
     },
-    respond::{Reason, Told},
+    respond::{KeyLimits, Reason, Told},
     used::{Estimate, Used},
 };
+
+/// How a request stands under the limits of its key.
+#[derive(Debug)]
+pub(crate) struct KeyStanding {
+    /// The limits.
+    pub(crate) limits: SharedLimits,
+    /// How the caller reads of them.
+    pub(crate) shape: Shape,
+    /// The one that it was refused for.
+    pub(crate) full: Option<Dimension>,
+}
+
+impl KeyStanding {
+    fn told(&self) -> KeyLimits {
+        let mut left: SmallVec<[Left; 2]> = self.limits.lock().left(clock::now()).collect();
+        // Others may have room: there is none here.
+        for one in left.iter_mut().filter(|one| Some(one.dimension) == self.full) {
+            one.left = 0;
+        }
+        KeyLimits { left, shape: self.shape }
+    }
+}
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -158,6 +185,12 @@ pub(crate) struct Record {
     pub(crate) warnings: Vec<Warning>,
     /// What it holds of the limits of the target that was tried last.
     pub(crate) hold: Option<Hold>,
+    /// Whose key it came with.
+    pub(crate) caller: Option<Arc<CallerCell>>,
+    /// What it holds of that key's limits.
+    pub(crate) key_hold: Option<Hold>,
+    /// That key's limits.
+    pub(crate) key_limits: Option<KeyStanding>,
     current: Option<Current>,
     /// `None` once the request has ended.
     metrics: Option<Arc<Metrics>>,
@@ -187,6 +220,9 @@ impl Record {
             first_token: None,
             warnings: Vec::new(),
             hold: None,
+            caller: None,
+            key_hold: None,
+            key_limits: None,
             current: None,
             metrics: Some(metrics),
             minimal,
@@ -223,6 +259,7 @@ impl Record {
             attempts: self.attempts,
             reason: self.reason,
             upstream_request_id: self.upstream_request_id.clone(),
+            limits: self.key_limits.as_ref().filter(|_| !self.minimal).map(KeyStanding::told),
             minimal: self.minimal,
         }
     }
@@ -309,6 +346,12 @@ impl Record {
                 if let Some(cost) = cost {
                     candidate.metrics.cost(cost);
                 }
+                if let Some(caller) = &self.caller {
+                    caller.metrics.tokens(input, output);
+                    if let Some(cost) = cost {
+                        caller.metrics.cost(cost);
+                    }
+                }
             }
         }
         if let Some((target, model)) = self.place(candidate) {
@@ -368,6 +411,9 @@ impl Record {
     pub(crate) fn ends(&mut self, end: RequestEnd) {
         let Some(metrics) = self.metrics.take() else { return };
         self.hold = None;
+        if let (Some(hold), Some(used)) = (self.key_hold.take(), self.used()) {
+            hold.used(&used.usage);
+        }
         let took = self.began.elapsed();
         match (self.counts, &self.alias) {
             (Counts::Alias, Some(alias)) => alias.metrics.ended(end, took),
@@ -391,6 +437,7 @@ impl Record {
             request_id = text(&self.request_id),
             path = self.path,
             stream = self.stream,
+            access_key = self.caller.as_ref().map(|caller| &*caller.label),
             alias = told.alias.as_ref().map(|(alias, _)| text(alias)),
             category = told.category.as_ref().map(text),
             category_by = self.told.as_ref().map(|told| told.by.name()),

@@ -4,14 +4,18 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use routing::{fleet::Dimension, quota::Left};
+use smallvec::SmallVec;
 
 use crate::{
     errors::Refusal,
+    http::Shape,
     relay::Relay,
     speech::{Aborted, Audio},
 };
@@ -39,6 +43,31 @@ pub(crate) mod names {
         HeaderName::from_static("x-moniker-upstream-request-id");
     /// Whether SDKs should ask again.
     pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+    /// What is left of the limits of a caller's key: the limit, what is left, and until when.
+    pub(crate) mod limits {
+        use http::HeaderName;
+
+        macro_rules! three {
+            ($($name:ident $limit:literal $left:literal $reset:literal)+) => { $(
+                pub(crate) const $name: [HeaderName; 3] = [
+                    HeaderName::from_static($limit),
+                    HeaderName::from_static($left),
+                    HeaderName::from_static($reset),
+                ];
+            )+ };
+        }
+        three! {
+            REQUESTS "x-ratelimit-limit-requests" "x-ratelimit-remaining-requests"
+                "x-ratelimit-reset-requests"
+            TOKENS "x-ratelimit-limit-tokens" "x-ratelimit-remaining-tokens"
+                "x-ratelimit-reset-tokens"
+            ANTHROPIC_REQUESTS "anthropic-ratelimit-requests-limit"
+                "anthropic-ratelimit-requests-remaining" "anthropic-ratelimit-requests-reset"
+            ANTHROPIC_TOKENS "anthropic-ratelimit-tokens-limit"
+                "anthropic-ratelimit-tokens-remaining" "anthropic-ratelimit-tokens-reset"
+        }
+    }
+
     /// A request's wish for metadata in the body.
     pub(crate) const METADATA: HeaderName = HeaderName::from_static("x-moniker-metadata");
 }
@@ -91,6 +120,8 @@ reasons! {
     Ejected = "ejected",
     /// What is left is at this router's share of a limit.
     AtLimit = "at_limit",
+    /// The caller's key is at this router's share of a limit of its own.
+    KeyLimit = "key_limit",
 }
 
 /// What the headers of a response say.
@@ -110,8 +141,62 @@ pub(crate) struct Told {
     pub(crate) reason: Reason,
     /// `x-moniker-upstream-request-id`.
     pub(crate) upstream_request_id: Option<HeaderValue>,
+    /// What is left of the limits of the caller's key.
+    pub(crate) limits: Option<KeyLimits>,
     /// Whether `x-request-id` is all that is told.
     pub(crate) minimal: bool,
+}
+
+/// What is left of the limits of the caller's key, as headers tell it.
+#[derive(Debug)]
+pub(crate) struct KeyLimits {
+    /// Of each limit over a minute.
+    pub(crate) left: SmallVec<[Left; 2]>,
+    /// Whose clients read it.
+    pub(crate) shape: Shape,
+}
+
+impl KeyLimits {
+    fn write(self, headers: &mut http::HeaderMap) {
+        for Left { dimension, limit, left, reset } in self.left {
+            let names = match (dimension, self.shape) {
+                (Dimension::Requests, Shape::OpenAi) => names::limits::REQUESTS,
+                (Dimension::Tokens, Shape::OpenAi) => names::limits::TOKENS,
+                (Dimension::Requests, Shape::Anthropic) => names::limits::ANTHROPIC_REQUESTS,
+                (Dimension::Tokens, Shape::Anthropic) => names::limits::ANTHROPIC_TOKENS,
+                _ => continue,
+            };
+            let reset = match self.shape {
+                Shape::OpenAi => span(reset),
+                Shape::Anthropic => moment(reset),
+            };
+            let [limit_name, left_name, reset_name] = names;
+            headers.insert(limit_name, HeaderValue::from(limit));
+            headers.insert(left_name, HeaderValue::from(left));
+            if let Ok(reset) = HeaderValue::try_from(reset) {
+                headers.insert(reset_name, reset);
+            }
+        }
+    }
+}
+
+/// A time to wait as OpenAI writes it: `20ms`, `7s`, `1m10s`. Rounded up.
+fn span(time: Duration) -> String {
+    let millis = time.as_micros().div_ceil(1_000);
+    let seconds = millis.div_ceil(1_000);
+    match seconds {
+        _ if millis < 1_000 && millis > 0 => format!("{millis}ms"),
+        0..60 => format!("{seconds}s"),
+        _ => format!("{}m{}s", seconds / 60, seconds % 60),
+    }
+}
+
+/// The moment after this time as Anthropic writes it: RFC 3339, in UTC, to the second. Rounded up.
+fn moment(after: Duration) -> String {
+    let millis = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::now().as_millisecond().saturating_add(millis);
+    let second = at.saturating_add(999) / 1_000;
+    jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
 }
 
 impl Told {
@@ -135,6 +220,9 @@ impl Told {
         headers.insert(names::REASON, self.reason.header());
         if let Some(id) = self.upstream_request_id {
             headers.insert(names::UPSTREAM_REQUEST_ID, id);
+        }
+        if let Some(limits) = self.limits {
+            limits.write(headers);
         }
     }
 }

@@ -11,8 +11,14 @@ const PREFIX: usize = 4096;
 /// The caller's own name of its session.
 const SESSION: HeaderName = HeaderName::from_static("x-moniker-session");
 
-/// The hash of the session's key; `None`: the request stands alone.
-pub(crate) fn of(asked: &Asked, headers: &HeaderMap, by: &CompiledAffinity) -> Option<u64> {
+/// The hash of the session's key; `None`: the request stands alone. `caller` is `namespace/name` of
+/// the AccessKey that it came with.
+pub(crate) fn of(
+    asked: &Asked,
+    headers: &HeaderMap,
+    caller: Option<&str>,
+    by: &CompiledAffinity,
+) -> Option<u64> {
     let named = headers.get(SESSION).and_then(key);
     named.or_else(|| match by {
         CompiledAffinity::None => None,
@@ -20,6 +26,7 @@ pub(crate) fn of(asked: &Asked, headers: &HeaderMap, by: &CompiledAffinity) -> O
         CompiledAffinity::PromptPrefix => prefix(
             asked.read.opening.iter().flatten().map(|span| &asked.text[span.start..span.end]),
         ),
+        CompiledAffinity::AccessKey => caller.map(|key| session([key.as_bytes()])),
     })
 }
 
@@ -61,7 +68,7 @@ mod tests {
             .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
             .collect();
         let asked = Asked::read(Endpoint::ChatCompletions, None, text, &headers).unwrap();
-        of(&asked, &headers, by)
+        of(&asked, &headers, Some("shop/checkout"), by)
     }
 
     #[test]
@@ -76,6 +83,9 @@ mod tests {
             assert_eq!(found(body, none, &by), None);
         }
         assert_eq!(found(body, &[("x-chat", "s")], &CompiledAffinity::None), None);
+        let key = found(body, &[], &CompiledAffinity::AccessKey);
+        assert!(key.is_some() && key != named);
+        assert_eq!(found(body, &[("x-moniker-session", "s")], &CompiledAffinity::AccessKey), named);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! the controller adds the reports up and sends each router a [`FleetView`]. Nothing here is ever
 //! needed to serve: without it a router knows what it saw itself.
 
+mod keys;
 mod merge;
 mod probes;
 mod shares;
 
-pub use merge::{Heard, merge};
+pub use keys::{FleetKey, FleetKeyLimit, KeyId, KeyReport};
+pub use merge::{Configured, Heard, merge};
 pub use probes::prober;
 pub use shares::{in_flight_shares, shares};
 
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalog::closed,
     id::ObjectId,
+    quota::Word,
     stats::{Sums, TimeScale},
 };
 
@@ -106,6 +109,8 @@ pub struct Report {
     pub models: BTreeMap<ModelKey, Sums>,
     /// What it did under every limit that was used in the last 10 minutes.
     pub limits: BTreeMap<LimitKey, Draw>,
+    /// What the callers of every key that has limits and was used in the last 10 minutes did.
+    pub keys: BTreeMap<KeyId, KeyReport>,
     /// The targets whose credential fails here, and how: `Auth` or `OutOfCredit`.
     pub credential_faults: BTreeMap<ObjectId, crate::outcome::Fault>,
 }
@@ -122,6 +127,9 @@ pub struct FleetView {
     /// The limits: this router's share, and what all others did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<FleetLimit>,
+    /// The callers' keys that have limits and that any router saw used in the last 10 minutes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<FleetKey>,
     /// The targets that this router probes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ObjectId>,
@@ -154,4 +162,17 @@ pub struct FleetLimit {
     pub others: Draw,
     /// How old that is when this is sent, in milliseconds.
     pub age_ms: u64,
+}
+
+impl FleetLimit {
+    /// What it says, for [`Limits::tell`](crate::quota::Limits::tell).
+    pub fn word(&self) -> Word<'_> {
+        Word {
+            quota: self.key.quota.as_deref(),
+            dimension: self.key.dimension,
+            share: self.share,
+            others: self.others,
+            age: Duration::from_millis(self.age_ms),
+        }
+    }
 }

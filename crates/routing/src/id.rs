@@ -138,9 +138,20 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Why a text is no digest.
+#[derive(Debug, thiserror::Error)]
+#[error("a digest has 32 hexadecimal digits")]
+pub struct InvalidDigest;
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
         let mut out = [0; 16];
-        hex::decode_to_slice(text.as_bytes(), &mut out)
-            .map_err(|_| de::Error::custom("a digest has 32 hexadecimal digits"))?;
+        hex::decode_to_slice(s, &mut out).map_err(|_| InvalidDigest)?;
         Ok(Self(out))
     }
 }

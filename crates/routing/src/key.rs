@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{hmac::Hmac, id::Digest};
+use crate::{fleet::Dimension, hmac::Hmac, id::Digest};
 
 /// The longest key in bytes: what is longer is nobody's.
 pub const MAX_KEY: usize = 4096;
@@ -14,6 +14,10 @@ pub const MAX_KEY: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompiledKey {
+    /// What tells it from an object of the same name before it or after it: what is counted of it
+    /// belongs to this.
+    #[serde(default)]
+    pub uid: Digest,
     /// Globs on the models that it may name; absent: all that its namespace may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aliases: Option<Vec<String>>,
@@ -23,6 +27,37 @@ pub struct CompiledKey {
     /// It serves nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// How much of the fleet it may have at once; absent: as much as there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Box<CompiledLimits>>,
+}
+
+/// What a key may have of all routers together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledLimits {
+    /// Requests a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens of prompts and answers a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at one moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u64>,
+}
+
+impl CompiledLimits {
+    /// What it limits, and to how much.
+    pub fn amounts(&self) -> impl Iterator<Item = (Dimension, u64)> {
+        [
+            (Dimension::Requests, self.requests_per_minute),
+            (Dimension::Tokens, self.tokens_per_minute),
+            (Dimension::InFlight, self.max_in_flight),
+        ]
+        .into_iter()
+        .filter_map(|(dimension, amount)| Some((dimension, amount?)))
+    }
 }
 
 impl CompiledKey {

@@ -26,7 +26,8 @@ use self::{
     window::Bucket,
 };
 use crate::{
-    fleet::{Dimension, Draw, FleetLimit},
+    fleet::{Dimension, Draw},
+    key::CompiledLimits,
     rng::Rng,
     snapshot::CompiledTarget,
     time::Nanos,
@@ -75,6 +76,20 @@ impl Rule {
             })
         });
         quotas.collect()
+    }
+
+    /// The rules of a caller's key; `maxInFlight` is none.
+    pub fn of_key(limits: &CompiledLimits) -> Vec<Self> {
+        let windows = limits.amounts().filter(|(dimension, _)| *dimension != Dimension::InFlight);
+        windows
+            .map(|(dimension, limit)| Self {
+                quota: None,
+                dimension,
+                limit,
+                models: Vec::new(),
+                count_cached_input: true,
+            })
+            .collect()
     }
 
     fn counts(&self, model: &str) -> bool {
@@ -138,6 +153,34 @@ pub struct Full {
 
 fn of(quota: Option<&str>) -> String {
     quota.map(|name| format!("of quota {name} ")).unwrap_or_default()
+}
+
+/// The fleet's word on one limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Word<'a> {
+    /// The name of the quota.
+    pub quota: Option<&'a str>,
+    /// What it counts.
+    pub dimension: Dimension,
+    /// How much of it is this router's.
+    pub share: f64,
+    /// What all others did.
+    pub others: Draw,
+    /// How old that is.
+    pub age: Duration,
+}
+
+/// What is left of a limit over a minute, as far as this router can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What it counts.
+    pub dimension: Dimension,
+    /// How much of it a minute, for all routers together.
+    pub limit: u64,
+    /// How much of that the fleet has not used.
+    pub left: u64,
+    /// When all of it is there again, if nothing more is asked.
+    pub reset: Duration,
 }
 
 /// What was reserved for a request, to be settled once, whatever becomes of it; until then it is in
@@ -220,22 +263,20 @@ impl Limits {
         &mut self,
         now: Nanos,
         routers: u32,
-        limits: impl IntoIterator<Item = &'a FleetLimit>,
+        limits: impl IntoIterator<Item = Word<'a>>,
     ) {
         self.fleet = Fleet { routers: routers.max(1), told: Some(now) };
         self.entries.iter_mut().for_each(|e| e.meter.standing.forget());
         self.flight.standing.forget();
-        for told in limits {
-            let quota = told.key.quota.as_deref();
-            let age = Duration::from_millis(told.age_ms);
-            if told.key.dimension == Dimension::InFlight {
+        for Word { quota, dimension, share, others, age } in limits {
+            if dimension == Dimension::InFlight {
                 let limit = window::float(self.flight.limit.unwrap_or(1).max(1));
-                self.flight.standing.tell(now, limit, told.share, told.others, age);
+                self.flight.standing.tell(now, limit, share, others, age);
             } else if let Some(entry) =
-                self.entries.iter_mut().find(|e| e.rule.is(quota, told.key.dimension))
+                self.entries.iter_mut().find(|e| e.rule.is(quota, dimension))
             {
                 let limit = window::float(entry.rule.limit.max(1));
-                entry.meter.standing.tell(now, limit, told.share, told.others, age);
+                entry.meter.standing.tell(now, limit, share, others, age);
             }
         }
     }
@@ -340,6 +381,20 @@ impl Limits {
     pub fn first_limit(&self, model: &str) -> Option<(Dimension, u64)> {
         let rule = &self.entries.iter().find(|e| e.rule.counts(model))?.rule;
         Some((rule.dimension, rule.limit))
+    }
+
+    /// What is left of each limit over a minute, in the order of the rules.
+    pub fn left(&self, now: Nanos) -> impl Iterator<Item = Left> {
+        self.entries.iter().map(move |entry| {
+            let (left, reset) = entry.meter.left(now);
+            let Rule { dimension, limit, .. } = entry.rule;
+            Left { dimension, limit, left, reset }
+        })
+    }
+
+    /// Whether nothing is in flight and nothing was asked for in the last 10 minutes.
+    pub fn is_idle(&self, now: Nanos) -> bool {
+        self.flight.now == 0 && self.asked_at.is_none_or(|at| now.since(at) > REPORTED)
     }
 
     /// How many requests are in flight here.

@@ -193,6 +193,8 @@ pub enum CompiledAffinity {
     Header(String),
     /// What the prompt begins with: system, tools and the first message of the user.
     PromptPrefix,
+    /// The caller's key.
+    AccessKey,
 }
 
 /// What a candidate must be, whatever the strategy.

@@ -5,13 +5,17 @@
 #![cfg(test)]
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
 use routing::{
-    Nanos, ObjectId, Rng, Usage,
-    fleet::{Dimension, FleetView, Heard, LimitKey, Report, merge},
+    Digest, Nanos, ObjectId, Rng, Usage,
+    fleet::{
+        Configured, Dimension, FleetKey, FleetLimit, FleetView, Heard, KeyId, LimitKey, Report,
+        merge,
+    },
+    key::CompiledLimits,
     quota::{Estimate, Limits, Reservation, Rule, Settled},
 };
 
@@ -26,6 +30,8 @@ const MINUTE: u64 = 600;
 /// What a world is like.
 #[derive(Clone)]
 struct Setup {
+    /// Whether it is a caller's key that is limited, or a target.
+    of_key: bool,
     routers: usize,
     dimension: Dimension,
     limit: u64,
@@ -34,6 +40,17 @@ struct Setup {
     /// How long a request takes on average, in ticks.
     takes: f64,
     seed: u64,
+}
+
+impl Setup {
+    fn limits(&self) -> CompiledLimits {
+        let of = |dimension| (self.dimension == dimension).then_some(self.limit);
+        CompiledLimits {
+            requests_per_minute: of(Dimension::Requests),
+            tokens_per_minute: of(Dimension::Tokens),
+            max_in_flight: of(Dimension::InFlight),
+        }
+    }
 }
 
 struct Running {
@@ -58,8 +75,10 @@ struct World {
 impl World {
     fn new(setup: Setup) -> Self {
         let flight = setup.dimension == Dimension::InFlight;
-        let quota = (!flight).then(|| "main".to_owned());
-        let rules: Vec<Rule> = quota
+        let quota = (!flight && !setup.of_key).then(|| "main".to_owned());
+        let limits = setup.limits();
+        let of_key = setup.of_key.then(|| Rule::of_key(&limits));
+        let of_target = quota
             .iter()
             .map(|name| Rule {
                 quota: Some(name.as_str().into()),
@@ -69,6 +88,7 @@ impl World {
                 count_cached_input: false,
             })
             .collect();
+        let rules: Vec<Rule> = of_key.unwrap_or(of_target);
         let routers = (0..setup.routers).map(|n| {
             let seed = setup.seed * 1_000 + n as u64;
             let mut limits = Limits::new(rules.clone(), flight.then_some(setup.limit), seed);
@@ -86,6 +106,10 @@ impl World {
             word: None,
             setup,
         }
+    }
+
+    fn key_id(&self) -> KeyId {
+        KeyId { id: self.key.target.clone(), uid: Digest::default() }
     }
 
     fn now(&self) -> Nanos {
@@ -114,7 +138,10 @@ impl World {
                 for limit in &mut view.limits {
                     limit.age_ms += LAG * 100;
                 }
-                limits.tell(now, view.routers, &view.limits);
+                view.keys.iter_mut().for_each(|key| key.age_ms += LAG * 100);
+                let words = view.keys.iter().flat_map(FleetKey::words);
+                let words = words.chain(view.limits.iter().map(FleetLimit::word));
+                limits.tell(now, view.routers, words);
             }
         }
         let (ended, running) =
@@ -161,6 +188,11 @@ impl World {
             .map(|(n, limits)| {
                 let mut report = Report::default();
                 for (quota, dimension, draw) in limits.draws(now) {
+                    if self.setup.of_key {
+                        let key = report.keys.entry(self.key_id()).or_default();
+                        key.draws.insert(dimension, draw);
+                        continue;
+                    }
                     let target = self.key.target.clone();
                     let quota = quota.map(str::to_owned);
                     report.limits.insert(LimitKey { target, quota, dimension }, draw);
@@ -168,8 +200,14 @@ impl World {
                 (format!("router-{n:03}"), Heard { report, age: Duration::ZERO })
             })
             .collect();
-        let limits = [(self.key.clone(), self.setup.limit)].into();
-        let views = merge(&heard, &limits, &BTreeSet::new());
+        let mut configured = Configured::default();
+        if self.setup.of_key {
+            let amounts = self.setup.limits().amounts().collect();
+            configured.keys.insert(self.key_id(), amounts);
+        } else {
+            configured.limits.insert(self.key.clone(), self.setup.limit);
+        }
+        let views = merge(&heard, &configured);
         self.word = Some((self.tick + LAG, views.into_values().collect()));
     }
 
@@ -247,7 +285,11 @@ fn setups() -> Vec<Setup> {
         (Dimension::InFlight, 400, 1, 100.0),
     ] {
         for routers in [3, 20] {
-            all.push(Setup { routers, dimension, limit, tokens, takes, seed: 5 });
+            all.push(Setup { of_key: false, routers, dimension, limit, tokens, takes, seed: 5 });
+        }
+        // A caller's key goes the same way; the small limits are told apart above.
+        for routers in [1, 3, 20].into_iter().filter(|_| limit > 75) {
+            all.push(Setup { of_key: true, routers, dimension, limit, tokens, takes, seed: 7 });
         }
     }
     all
@@ -266,8 +308,10 @@ fn limits_hold_at_steady_demand_two_intervals_after_a_change() {
                 // The change, and two intervals.
                 run(&mut world, 10, &rates(&parts, &setup, load));
                 let Levels { highest, mean } = run(&mut world, 360, &rates(&parts, &setup, load));
-                let Setup { routers, dimension, limit, .. } = setup;
-                let case = format!("{routers:3} {dimension:9} {limit:6} {name:7} {load:3.1}");
+                let Setup { of_key, routers, dimension, limit, .. } = setup;
+                let of = if of_key { "key" } else { "target" };
+                let case =
+                    format!("{of:6} {routers:3} {dimension:9} {limit:6} {name:7} {load:3.1}");
                 println!("{case}: {highest:.3} {mean:.3}");
                 assert!(highest <= if small { 1.15 } else { 1.1 }, "{case}: {highest}");
                 assert!(mean <= 1.02, "{case}: {mean}");
@@ -298,8 +342,9 @@ fn the_overshoot_of_a_step() {
             let at_once = run(&mut world, 10, &after).highest;
             let soon = run(&mut world, 60, &after).highest;
             let later = run(&mut world, 300, &after).highest;
-            let Setup { dimension, limit, .. } = setup;
-            let case = format!("{routers:3} {dimension:9} {limit:6} {name}");
+            let Setup { of_key, dimension, limit, .. } = setup;
+            let of = if of_key { "key" } else { "target" };
+            let case = format!("{of:6} {routers:3} {dimension:9} {limit:6} {name}");
             println!("{case}: {at_once:.2} {soon:.2} {later:.2}");
             assert!(at_once.max(soon) <= 1.25, "{case}: {at_once} {soon}");
             assert!(later <= 1.25, "{case}: {later}");

@@ -28,12 +28,15 @@ const CREDENTIAL_FAULTS: [Fault; 2] = [Fault::Auth, Fault::OutOfCredit];
 /// One number of a [`Draw`].
 type Number = fn(&mut Draw) -> &mut f64;
 
-/// The three of them, with the metric of each.
-const DRAWS: [(&names::Metric, Number); 3] = [
-    (&names::LIMIT_DEMAND, |draw| &mut draw.demand),
-    (&names::LIMIT_USED, |draw| &mut draw.used),
-    (&names::LIMIT_RECENT, |draw| &mut draw.recent),
+/// The three of them, with the metric of each for a target and for a caller's key.
+const DRAWS: [Drawn; 3] = [
+    (&names::LIMIT_DEMAND, &names::KEY_LIMIT_DEMAND, |draw| &mut draw.demand),
+    (&names::LIMIT_USED, &names::KEY_LIMIT_USED, |draw| &mut draw.used),
+    (&names::LIMIT_RECENT, &names::KEY_LIMIT_RECENT, |draw| &mut draw.recent),
 ];
+
+/// The metrics of one number.
+type Drawn = (&'static names::Metric, &'static names::Metric, Number);
 
 /// Writes the report. What is not finite is left out, and so is a sum of 0, which is what its absence
 /// means.
@@ -56,10 +59,22 @@ pub(crate) fn collect(report: &Report, out: &mut Families) {
         let quota = key.quota.as_deref().unwrap_or_default();
         let labels = [&*target, quota, key.dimension.name()];
         let mut draw = *draw;
-        for (metric, number) in DRAWS {
+        for (metric, _, number) in DRAWS {
             let value = *number(&mut draw);
             if value.is_finite() {
                 out.add(metric, &labels, value);
+            }
+        }
+    }
+    for (key, seen) in &report.keys {
+        let (name, uid) = (key.id.to_string(), key.uid.to_string());
+        for (dimension, draw) in &seen.draws {
+            let mut draw = *draw;
+            for (_, metric, number) in DRAWS {
+                let value = *number(&mut draw);
+                if value.is_finite() {
+                    out.add(metric, &[&name, &uid, dimension.name()], value);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ pub mod category;
 pub mod controller;
 pub(crate) mod family;
 pub mod handles;
+pub mod keys;
 
 use std::{
     collections::BTreeMap,
@@ -73,6 +74,8 @@ pub struct Metrics {
     attempts: Mutex<BTreeMap<Pair, Arc<AttemptMetrics>>>,
     /// By alias and category.
     categories: Mutex<BTreeMap<Pair, Arc<CategoryMetrics>>>,
+    /// Callers' keys.
+    pub keys: keys::AllKeys,
     /// Probes of each ProviderTarget, by outcome.
     probes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     unknown: Arc<AliasMetrics>,
@@ -142,6 +145,7 @@ impl Metrics {
             targets: Mutex::default(),
             attempts: Mutex::default(),
             categories: Mutex::default(),
+            keys: keys::AllKeys::default(),
             probes: Mutex::default(),
             unknown: Arc::default(),
             unnamed: Arc::default(),
@@ -284,6 +288,7 @@ impl Metrics {
         for ((alias, category), told) in &*self.categories.lock() {
             told.collect(alias, category, &mut families);
         }
+        self.keys.collect(&mut families);
         self.targets.lock().iter().for_each(|(name, target)| target.collect(name, &mut families));
         for ((target, outcome), count) in &*self.probes.lock() {
             families.count(&names::PROBES, &[target, outcome], *count);

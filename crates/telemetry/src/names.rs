@@ -2,7 +2,7 @@
 //! reference documentation both come from here, and no other file holds a name.
 //!
 //! The label `alias` is namespace/name of a ModelAlias, `target` is namespace/ProviderTarget/model,
-//! `provider_target` namespace/name of a ProviderTarget; no label ever holds what a caller typed.
+//! `provider_target` namespace/name of a ProviderTarget, `access_key` that of an AccessKey; no label ever holds what a caller typed.
 
 /// How a metric is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct Metric {
 pub const UNKNOWN_ALIAS: &str = "unknown";
 /// `alias` of a request that named no model: malformed, too large, or to a path that is not served.
 pub const NO_ALIAS: &str = "none";
+
+/// `access_key` of AccessKeys beyond those that have series of their own.
+pub const OTHER_KEYS: &str = "other";
 
 macro_rules! metrics {
     ($($constant:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
@@ -123,6 +126,18 @@ metrics! {
         "What was used of a limit of a ProviderTarget over the last 60 s, reservations included; in flight: now.";
     LIMIT_RECENT = Gauge "moniker_limit_recent" ["provider_target", "quota", "dimension"]
         "What of moniker_limit_used is of the last 10 s.";
+    KEY_TOKENS = Counter "moniker_access_key_tokens_total" ["access_key", "direction"]
+        "Tokens of what was answered to the callers of an AccessKey (namespace/name), by direction: input or output; counted as moniker_tokens_total. access_key is \"other\" beyond 2,000 of them.";
+    KEY_COST = Counter "moniker_access_key_cost_total" ["access_key"]
+        "What the answers to the callers of an AccessKey cost, in the currency of the prices. What has no price is not in it.";
+    KEY_REFUSALS = Counter "moniker_access_key_refusals_total" ["access_key", "limit"]
+        "Requests that were refused because their AccessKey was at a limit, by what that counts: Requests, Tokens or InFlight.";
+    KEY_LIMIT_DEMAND = Gauge "moniker_access_key_limit_demand" ["access_key", "uid", "dimension"]
+        "What was asked for under a limit of an AccessKey over the last 60 s, refused included; in flight: the most at one moment of them. uid tells it from another of that name.";
+    KEY_LIMIT_USED = Gauge "moniker_access_key_limit_used" ["access_key", "uid", "dimension"]
+        "What was used of a limit of an AccessKey over the last 60 s, reservations included; in flight: now.";
+    KEY_LIMIT_RECENT = Gauge "moniker_access_key_limit_recent" ["access_key", "uid", "dimension"]
+        "What of moniker_access_key_limit_used is of the last 10 s.";
     CREDENTIAL_FAULT = Gauge "moniker_credential_fault" ["provider_target", "outcome"]
         "ProviderTargets whose credential the provider refuses (Auth) or that are out of credit (OutOfCredit); always 1.";
     ROUTERS_CONNECTED = Gauge "moniker_controller_routers_connected" []

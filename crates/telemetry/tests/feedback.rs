@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use routing::{
-    ObjectId,
-    fleet::{Dimension, Draw, LimitKey, ModelKey, Report},
+    Digest, ObjectId,
+    fleet::{Dimension, Draw, KeyId, KeyReport, LimitKey, ModelKey, Report},
     outcome::Fault,
     stats::{Part, Sums, TimeScale},
 };
@@ -54,6 +54,20 @@ fn limit() -> impl Strategy<Value = (LimitKey, Draw)> {
     )
 }
 
+fn access_key() -> impl Strategy<Value = (KeyId, KeyReport)> {
+    let uid = any::<u64>().prop_map(|n| Digest::of(&n.to_le_bytes()));
+    let draws = proptest::collection::btree_map(
+        proptest::sample::select(Dimension::ALL),
+        [number(), number(), number()].prop_map(|[demand, used, recent]| Draw {
+            demand,
+            used,
+            recent,
+        }),
+        1..4,
+    );
+    (id(), uid, draws).prop_map(|(id, uid, draws)| (KeyId { id, uid }, KeyReport { draws }))
+}
+
 fn report() -> impl Strategy<Value = Report> {
     let key = (id(), model()).prop_map(|(target, model)| ModelKey { target, model });
     let fault = proptest::sample::select(&[Fault::Auth, Fault::OutOfCredit][..]);
@@ -61,10 +75,12 @@ fn report() -> impl Strategy<Value = Report> {
         proptest::collection::btree_map(key, sums(), 0..6),
         proptest::collection::btree_map(id(), fault, 0..4),
         proptest::collection::vec(limit(), 0..6),
+        proptest::collection::vec(access_key(), 0..4),
     )
-        .prop_map(|(models, credential_faults, limits)| Report {
+        .prop_map(|(models, credential_faults, limits, keys)| Report {
             models,
             limits: limits.into_iter().collect(),
+            keys: keys.into_iter().collect(),
             credential_faults,
         })
 }
@@ -144,6 +160,7 @@ fn what_another_writer_would_write_is_read() {
         ]
         .into(),
         credential_faults: [(target.clone(), Fault::Auth)].into(),
+        ..Report::default()
     };
     assert_eq!(parse(text).unwrap(), wanted);
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use routing::{
-    Money, ObjectId,
-    fleet::{Dimension, Draw, LimitKey, ModelKey, Report},
+    Digest, Money, ObjectId,
+    fleet::{Dimension, Draw, KeyId, KeyReport, LimitKey, ModelKey, Report},
     outcome::{Fault, OutcomeClass},
     stats::{Part, Sums},
 };
@@ -49,6 +49,10 @@ fn busy() -> Metrics {
         held: 1,
     });
     metrics.category("shop/prod-chat", "coding").told(CategoryBy::Builtin, Some(0.9));
+    let key = metrics.keys.of("shop/checkout");
+    key.tokens(3, 4);
+    key.cost(Money::from_atto(1_500_000_000_000_000));
+    key.refused(Dimension::Requests);
     alias.judge.ended(JudgeOutcome::Answered);
     metrics.set_link_connected(true);
     metrics.fleet_told(3);
@@ -70,9 +74,12 @@ fn report() -> Report {
     let model = ModelKey { target: target.clone(), model: "gpt-4o".to_owned() };
     let quota = Some("main".to_owned());
     let limit = LimitKey { target: target.clone(), quota, dimension: Dimension::Tokens };
+    let key = KeyId { id: ObjectId::new("shop", "checkout"), uid: Digest::of(b"uid") };
+    let draws = [(Dimension::InFlight, Draw { demand: 3.0, used: 2.0, recent: 1.0 })].into();
     Report {
         models: [(model, sums)].into(),
         limits: [(limit, Draw { demand: 3.0, used: 2.0, recent: 1.0 })].into(),
+        keys: [(key, KeyReport { draws })].into(),
         credential_faults: [(target, Fault::Auth)].into(),
     }
 }

@@ -11,6 +11,7 @@ mod dynamic;
 mod faults;
 mod files;
 mod hostile;
+mod key_limits;
 mod keys;
 mod logs;
 mod metrics;

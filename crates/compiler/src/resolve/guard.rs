@@ -21,6 +21,7 @@ pub(super) fn affinity(spec: &ModelAliasSpec, problems: &mut Problems) -> Compil
     match by {
         AffinityBy::None => CompiledAffinity::None,
         AffinityBy::PromptPrefix => CompiledAffinity::PromptPrefix,
+        AffinityBy::AccessKey => CompiledAffinity::AccessKey,
         AffinityBy::Header => {
             let name = header.as_deref().unwrap_or_default().to_ascii_lowercase();
             problems.check(

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use api::{AccessKeySpec, Reason, key::PREVIOUS};
+use api::{AccessKey, AccessKeySpec, Reason, key::PREVIOUS};
 use k8s_openapi::jiff::Timestamp;
 use routing::{
-    ObjectId,
+    Digest, ObjectId,
     hmac::Hmac,
     key::{CompiledKey, KeyHash, MAX_KEY},
 };
 
-use super::{problems::Problems, target::Fault};
+use super::{problems::Problems, spending, target::Fault};
 use crate::{
     credential::{self, KeyState},
     text::{quote, quote_id},
@@ -38,7 +38,7 @@ pub(crate) fn keys(world: &World) -> BTreeMap<&ObjectId, ResolvedKey> {
     let mut keys: BTreeMap<_, _> = world
         .keys
         .iter()
-        .map(|(id, stored)| (id, ResolvedKey::of(world, id, &stored.object.spec, &hmac)))
+        .map(|(id, stored)| (id, ResolvedKey::of(world, id, &stored.object, &hmac)))
         .collect();
     let mut ages: Vec<_> = world.keys.iter().map(|(id, stored)| (stored.created, id)).collect();
     ages.sort_unstable();
@@ -63,7 +63,8 @@ pub(crate) fn keys(world: &World) -> BTreeMap<&ObjectId, ResolvedKey> {
 }
 
 impl ResolvedKey {
-    fn of(world: &World, id: &ObjectId, spec: &AccessKeySpec, hmac: &Hmac) -> Self {
+    fn of(world: &World, id: &ObjectId, object: &AccessKey, hmac: &Hmac) -> Self {
+        let spec = &object.spec;
         let mut problems = Problems::default();
         let mut faults = Vec::new();
         problems.name(&spec.secret_ref.name, 253, "spec.secretRef.name");
@@ -71,16 +72,15 @@ impl ResolvedKey {
         let aliases = globs(spec, &mut problems);
         let expires_at = expires_at(spec, &mut problems);
         let disabled = spec.disabled.unwrap_or(false);
+        let limits = spending::limits(spec, &mut problems);
+        let uid = uid(id, object);
+        let compiled = CompiledKey { uid, aliases, expires_at, disabled, limits };
         let value = match problems.message() {
-            None => Ok(CompiledKey { aliases, expires_at, disabled }),
+            None => Ok(compiled),
             Some(message) => {
                 faults.push(Fault::new(Reason::InvalidSpec, "spec", message.clone()));
                 // Whatever else makes no sense: what is switched off is off.
-                if disabled {
-                    Ok(CompiledKey { aliases, expires_at, disabled })
-                } else {
-                    Err(message)
-                }
+                if disabled { Ok(compiled) } else { Err(message) }
             }
         };
         if disabled {
@@ -93,6 +93,15 @@ impl ResolvedKey {
         }
         let hashes = hashes(world, id, spec, hmac, &mut faults);
         Self { value, faults, hashes }
+    }
+}
+
+/// What tells it from an object of the same name before it or after it. Files have no such thing:
+/// there it is the name that goes on.
+fn uid(id: &ObjectId, object: &AccessKey) -> Digest {
+    match &object.metadata.uid {
+        Some(uid) => Digest::of(uid.as_bytes()),
+        None => Digest::of(id.to_string().as_bytes()),
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use api::HealthFault;
-use routing::fleet::{Dimension, FleetView, Heard, LimitKey, Report, merge};
+use routing::fleet::{Configured, Dimension, FleetView, Heard, KeyId, LimitKey, Report, merge};
 use routing::snapshot::{CompiledTarget, Resource};
 use routing::{ObjectId, RoutingSnapshot, outcome::Fault};
 use tokio::time::Instant;
 
+use super::keys::Keys;
 use super::{Faults, Member, Members};
 
 /// What is known of a router.
@@ -41,6 +42,7 @@ struct Target {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     targets: BTreeMap<ObjectId, Target>,
+    keys: Keys,
     kept: BTreeMap<String, Kept>,
     merged: Option<Merged>,
 }
@@ -58,6 +60,7 @@ impl Board {
             Some((id.clone(), target?))
         };
         self.targets = snapshot.targets.iter().filter_map(one).collect();
+        self.keys.serve(snapshot);
     }
 
     /// Whom to ask, in which order: those that did not answer last time come last.
@@ -88,7 +91,7 @@ impl Board {
     /// What of a report is about targets that there are: a router may have used one that is gone,
     /// or say what it likes.
     fn about_ours(&self, report: Report) -> Report {
-        let Report { mut models, mut limits, mut credential_faults } = report;
+        let Report { mut models, mut limits, mut keys, mut credential_faults } = report;
         models.retain(|key, _| {
             self.targets.get(&key.target).is_some_and(|target| target.models.contains(&key.model))
         });
@@ -96,7 +99,12 @@ impl Board {
             self.targets.get(&key.target).is_some_and(|target| target.limits.contains_key(key))
         });
         credential_faults.retain(|target, _| self.targets.contains_key(target));
-        Report { models, limits, credential_faults }
+        keys.retain(|key, seen| {
+            let limits = self.keys.limits(key);
+            seen.draws.retain(|dimension, _| limits.iter().any(|(ours, _)| ours == dimension));
+            !seen.draws.is_empty()
+        });
+        Report { models, limits, keys, credential_faults }
     }
 
     /// Merges what the routers that are ready reported; what others did is forgotten.
@@ -118,7 +126,13 @@ impl Board {
     fn views(&self, heard: &BTreeMap<String, Heard>) -> BTreeMap<String, FleetView> {
         let limits = self.targets.values().flat_map(|target| target.limits.clone()).collect();
         let probed = self.targets.iter().filter(|(_, target)| target.probed);
-        merge(heard, &limits, &probed.map(|(id, _)| id.clone()).collect())
+        let probed = probed.map(|(id, _)| id.clone()).collect();
+        let seen: BTreeSet<&KeyId> =
+            heard.values().flat_map(|one| one.report.keys.keys()).collect();
+        let keys = seen.into_iter().map(|key| (key.clone(), self.keys.limits(key)));
+        // What was edited away since it was reported has no limits any more.
+        let keys = keys.filter(|(_, limits)| !limits.is_empty()).collect();
+        merge(heard, &Configured { limits, keys, probed })
     }
 
     /// What the router of this name is told now, of so many that are ready; `None` before the first
@@ -132,6 +146,7 @@ impl Board {
         let waited = u64::try_from(waited).unwrap_or(u64::MAX);
         view.models.iter_mut().for_each(|model| model.age_ms = model.age_ms.saturating_add(waited));
         view.limits.iter_mut().for_each(|limit| limit.age_ms = limit.age_ms.saturating_add(waited));
+        view.keys.iter_mut().for_each(|key| key.age_ms = key.age_ms.saturating_add(waited));
         Some(view)
     }
 

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use api::{HealthFault, ProviderTarget};
+use api::{AccessKey, HealthFault, ProviderTarget};
 use axum::response::Redirect;
 use compiler::{Stored, World, compile};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use routing::fleet::{Dimension, Draw, FleetView, LimitKey, ModelKey, Report};
+use routing::fleet::{Dimension, Draw, FleetView, KeyId, KeyReport, LimitKey, ModelKey, Report};
 use routing::stats::{Part, Sums, TimeScale};
-use routing::{ObjectId, RoutingSnapshot, outcome::Fault};
+use routing::{Digest, ObjectId, RoutingSnapshot, outcome::Fault};
 use telemetry::{ControllerMetrics, feedback};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -38,9 +38,31 @@ fn snapshot() -> RoutingSnapshot {
         },
     }))
     .unwrap();
-    let stored = Stored { version: 5, generation: 1, created: 1, object: Arc::new(target) };
-    let world = World { targets: [(self::target(), stored)].into(), ..World::default() };
+    let key: AccessKey = serde_json::from_value(serde_json::json!({
+        "apiVersion": "moniker.dev/v1alpha1",
+        "kind": "AccessKey",
+        "metadata": {"namespace": "shop", "name": "checkout", "uid": "one"},
+        "spec": {
+            "secretRef": {"name": "s", "key": "k"},
+            "limits": {"requestsPerMinute": 90, "maxInFlight": 9},
+        },
+    }))
+    .unwrap();
+    let world = World {
+        targets: [(self::target(), stored(target))].into(),
+        keys: [(access_key("one").id, stored(key))].into(),
+        ..World::default()
+    };
     compile(&world).snapshot
+}
+
+fn stored<T>(object: T) -> Stored<T> {
+    Stored { version: 5, generation: 1, created: 1, object: Arc::new(object) }
+}
+
+/// The key of a caller, of this uid.
+fn access_key(uid: &str) -> KeyId {
+    KeyId { id: ObjectId::new("shop", "checkout"), uid: Digest::of(uid.as_bytes()) }
 }
 
 /// What a router reports that made so many attempts, and asked for so many tokens.
@@ -186,6 +208,34 @@ async fn each_is_told_what_all_others_saw_and_its_share() {
     let guest = swept.fleet.view("new").unwrap();
     assert!(about(attempts(&guest, "m"), 111.0), "{guest:?}");
     assert_eq!((guest.routers, guest.probes), (3, Vec::new()));
+}
+
+#[tokio::test]
+async fn the_share_of_a_callers_key_follows_demand_and_only_what_is_there_is_told() {
+    let swept = Swept::start();
+    let draws = |demand: f64| {
+        let draw = Draw { demand, used: demand, recent: demand / 6.0 };
+        KeyReport { draws: [(Dimension::Requests, draw), (Dimension::Tokens, draw)].into() }
+    };
+    let report = |demand| Report {
+        keys: [(access_key("one"), draws(demand)), (access_key("gone"), draws(demand))].into(),
+        ..Report::default()
+    };
+    let (a, _) = reporting(report(60.0)).await;
+    let (b, said) = reporting(Report::default()).await;
+    let _joined = [swept.join("a", a), swept.join("b", b)];
+    let share = |view: &FleetView| {
+        let [told] = &view.keys[..] else { return None };
+        assert_eq!(told.key, access_key("one"));
+        // In flight too: whoever has no demand there has a part all the same.
+        assert_eq!(told.limits.len(), 2, "the key has no limit of tokens: {told:?}");
+        told.limits.iter().find(|l| l.dimension == Dimension::Requests).map(|l| l.share)
+    };
+    swept.until("a", |view| share(view).is_some_and(|s| (s - 81.0).abs() < 1e-6)).await;
+    let view = swept.until("b", |view| share(view).is_some_and(|s| (s - 9.0).abs() < 1e-6)).await;
+    assert!((view.keys[0].limits[0].others.used - 60.0).abs() < 60.0, "{view:?}");
+    *said.lock() = report(60.0);
+    swept.until("b", |view| share(view).is_some_and(|s| (s - 45.0).abs() < 1.0)).await;
 }
 
 #[tokio::test]

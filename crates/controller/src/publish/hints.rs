@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use routing::fleet::{FleetModel, FleetView};
+use routing::fleet::{FleetKey, FleetModel, FleetView};
 use routing::stats::{Part, TimeScale};
 use telemetry::ControllerMetrics;
 use tokio::sync::watch;
@@ -78,14 +78,18 @@ impl Hints {
     }
 }
 
-/// Leaves out the half of the models with the fewest attempts; whether there was one.
+/// Leaves out the half of the models with the fewest attempts, and of the callers' keys that the
+/// others used least; whether there was one.
 fn shorten(frame: &mut Frame) -> bool {
-    let Frame::Fleet(FleetView { models, .. }) = frame else { return false };
+    let Frame::Fleet(FleetView { models, keys, .. }) = frame else { return false };
     let attempts = |model: &FleetModel| model.sums.get(TimeScale::Slow, Part::Attempts);
     models.sort_by(|a, b| attempts(b).total_cmp(&attempts(a)));
-    let half = models.len() / 2;
-    let any = half < models.len();
-    models.truncate(half);
+    let demand = |key: &FleetKey| key.limits.iter().map(|limit| limit.others.demand).sum::<f64>();
+    keys.sort_by(|a, b| demand(b).total_cmp(&demand(a)));
+    let (models_left, keys_left) = (models.len() / 2, keys.len() / 2);
+    let any = models_left < models.len() || keys_left < keys.len();
+    models.truncate(models_left);
+    keys.truncate(keys_left);
     any
 }
 

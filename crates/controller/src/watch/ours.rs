@@ -83,7 +83,8 @@ impl Ours for AccessKey {
     }
 
     fn same(&self, other: &Self) -> bool {
-        self.spec == other.spec
+        // One that was made again has nothing of what the other was counted.
+        self.spec == other.spec && self.metadata.uid == other.metadata.uid
     }
 
     fn names(&self) -> BTreeSet<Name> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use routing::{
     ObjectId,
+    fleet::KeyId,
     hmac::Hmac,
     key::{CompiledKey, KeyHash, MAX_KEY},
     snapshot::CompiledKeys,
@@ -109,5 +110,11 @@ impl Keys {
         }
         let hash = KeyHash::of(self.hmac.as_ref()?, key);
         self.search(&hash).ok().filter(|key| now < key.ends)
+    }
+
+    /// Whether this key is still there, usable or not.
+    pub(crate) fn has(&self, key: &KeyId) -> bool {
+        let found = self.source.0.get(&key.id);
+        found.is_some_and(|found| found.value().is_none_or(|found| found.uid == key.uid))
     }
 }

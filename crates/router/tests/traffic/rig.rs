@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use router::{
-    access::Anonymous,
+    access::{Anonymous, Keys},
     live::LiveSnapshot,
     pipeline::{Options, Traffic},
     tls::ServerTls,
@@ -16,6 +16,8 @@ use router::{
 use routing::{
     AuthKind, CandidateIx, Digest, ObjectId, ProviderKind, RoutingSnapshot, StrategyKind,
     StrategySpec,
+    hmac::Hmac,
+    key::{CompiledKey, KeyHash},
     material::Material,
     outcome::Fault,
     snapshot::{
@@ -28,17 +30,20 @@ use routing::{
 use telemetry::Metrics;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use wire::{HashKey, Hashes};
 
 use crate::upstream::Upstream;
 
 pub(crate) const NAMESPACE: &str = "shop";
 
 /// The lineup of a test.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct World {
     pub(crate) aliases: Vec<CompiledAlias>,
     pub(crate) targets: Vec<CompiledTarget>,
     pub(crate) secrets: BTreeMap<ObjectId, Material>,
+    /// Callers' keys, by what their callers send.
+    pub(crate) keys: Vec<(&'static str, ObjectId, CompiledKey)>,
     /// Aliases that did not compile, with the reason and the message.
     pub(crate) held: Vec<(&'static str, &'static str, &'static str)>,
 }
@@ -65,6 +70,15 @@ impl World {
 
     pub(crate) fn target(mut self, i: usize, change: impl FnOnce(&mut CompiledTarget)) -> Self {
         change(&mut self.targets[i]);
+        self
+    }
+
+    /// Adds a caller's key: `mk-NAME`, of an AccessKey of that name whose uid comes from it.
+    pub(crate) fn key(mut self, name: &'static str, change: impl FnOnce(&mut CompiledKey)) -> Self {
+        let mut key = CompiledKey { uid: Digest::of(name.as_bytes()), ..CompiledKey::default() };
+        change(&mut key);
+        let id = ObjectId::new(NAMESPACE, name.trim_start_matches("mk-"));
+        self.keys.push((name, id, key));
         self
     }
 
@@ -95,8 +109,24 @@ impl World {
                 }))
                 .collect(),
             targets: self.targets.iter().map(|t| (t.id.clone(), resource(t))).collect(),
-            ..RoutingSnapshot::default()
+            keys: Arc::new(
+                self.keys
+                    .iter()
+                    .map(|(_, id, key)| (id.clone(), resource(&Arc::new(key.clone()))))
+                    .collect(),
+            ),
         }
+    }
+
+    fn table(&self, snapshot: &RoutingSnapshot) -> Arc<Keys> {
+        let hash_key = HashKey::new(&[7; 32]);
+        let hmac = Hmac::new(&hash_key.bytes());
+        let hashes = self.keys.iter().map(|(text, id, _)| {
+            let hashes = [KeyHash::of(&hmac, text.as_bytes())].into_iter().collect();
+            (id.clone(), Hashes { version: 1, hashes })
+        });
+        let hashes = Arc::new(hashes.collect());
+        Keys::of(&Arc::default(), &snapshot.keys, &hashes, Some(&hash_key))
     }
 }
 
@@ -223,14 +253,21 @@ impl Rig {
 
     /// Serves from another lineup from now on.
     pub(crate) fn apply(&self, world: &World) {
-        let live = LiveSnapshot::assemble(
+        let snapshot = world.snapshot();
+        let mut live = LiveSnapshot::assemble(
             &self.traffic.live(),
-            &world.snapshot(),
+            &snapshot,
             &|id| world.secrets.get(id),
             &self.pools,
             &self.metrics,
         );
+        live.keys = world.table(&snapshot);
         self.traffic.swap(live);
+    }
+
+    /// A chat with this key.
+    pub(crate) async fn chat_as(&self, key: &str, body: &str) -> Answer {
+        self.post_with("/v1/chat/completions", body.to_owned(), &[("x-api-key", key)]).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {

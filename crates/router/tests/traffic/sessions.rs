@@ -87,3 +87,28 @@ async fn a_conversation_is_known_by_how_it_begins() {
     }
     assert!(seen.len() > 2, "{seen:?}");
 }
+
+#[tokio::test]
+async fn the_callers_of_a_key_go_to_one_target() {
+    let upstreams = four().await;
+    let mut world = world(&upstreams, StrategyKind::RandomShuffle).alias(|a| {
+        a.affinity = CompiledAffinity::AccessKey;
+    });
+    let keys = ["mk-a", "mk-b", "mk-c", "mk-d", "mk-e", "mk-f", "mk-g", "mk-h"];
+    for key in keys {
+        world = world.key(key, |_| {});
+    }
+    let rigs = [Rig::start(world.clone()).await, Rig::start(world).await];
+    let mut seen = std::collections::BTreeSet::new();
+    for key in keys {
+        let home = rigs[0].chat_as(key, ask()).await.target().to_owned();
+        for rig in &rigs {
+            for _ in 0..4 {
+                assert_eq!(rig.chat_as(key, ask()).await.target(), home, "{key}");
+            }
+        }
+        seen.insert(home);
+    }
+    assert!(seen.len() > 1, "{seen:?}");
+    assert_eq!(rigs[0].explain(ask()).await["request"]["session"], false, "one without a key");
+}

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Dimension, Draw, FleetLimit, FleetModel, FleetView, LimitKey, ModelKey, Report,
-    in_flight_shares, prober, shares,
+    Dimension, Draw, FleetKey, FleetKeyLimit, FleetLimit, FleetModel, FleetView, KeyId, LimitKey,
+    ModelKey, Report, in_flight_shares, prober, shares,
 };
 use crate::{id::ObjectId, stats::Sums};
 
@@ -26,23 +26,36 @@ pub struct Heard {
     pub age: Duration,
 }
 
+/// What routers are told of.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    /// All limits of targets, with the amount.
+    pub limits: BTreeMap<LimitKey, u64>,
+    /// The limits of the callers' keys that were reported, each with the amount.
+    pub keys: BTreeMap<KeyId, Vec<(Dimension, u64)>>,
+    /// The targets that are to be probed.
+    pub probed: BTreeSet<ObjectId>,
+}
+
 /// What each of these routers is told: all that are ready, those whose last sweep failed with their
-/// last report. `limits` are all limits that are configured, `probed` the targets to be probed.
+/// last report.
 pub fn merge<N: Ord + Clone + AsRef<str>>(
     heard: &BTreeMap<N, Heard>,
-    limits: &BTreeMap<LimitKey, u64>,
-    probed: &BTreeSet<ObjectId>,
+    configured: &Configured,
 ) -> BTreeMap<N, FleetView> {
     let routers: Vec<&N> = heard.keys().collect();
     let said: Vec<&Heard> = heard.values().collect();
     let count = u32::try_from(said.len()).unwrap_or(u32::MAX).max(1);
     let mut views = vec![FleetView { routers: count, ..FleetView::default() }; said.len()];
     merge_models(&said, &mut views);
-    for (key, limit) in limits {
+    for (key, limit) in &configured.limits {
         merge_limit(key, *limit, &said, &mut views);
     }
+    for (key, limits) in &configured.keys {
+        merge_key(key, limits, &said, &mut views);
+    }
     let names: Vec<&str> = routers.iter().map(|name| (*name).as_ref()).collect();
-    for target in probed {
+    for target in &configured.probed {
         if let Some(view) = prober(&names, target).and_then(|at| views.get_mut(at)) {
             view.probes.push(target.clone());
         }
@@ -100,24 +113,51 @@ fn merge_models(said: &[&Heard], views: &mut [FleetView]) {
 
 /// Every router's share of a limit, and what the others did under it.
 fn merge_limit(key: &LimitKey, limit: u64, said: &[&Heard], views: &mut [FleetView]) {
+    let divided = divide(key.dimension, limit, said, |report| report.limits.get(key));
+    for (view, (share, others)) in views.iter_mut().zip(divided) {
+        view.limits.push(FleetLimit { key: key.clone(), share, others, age_ms: 0 });
+    }
+}
+
+/// The same for the limits of a caller's key.
+fn merge_key(key: &KeyId, limits: &[(Dimension, u64)], said: &[&Heard], views: &mut [FleetView]) {
+    let told = |view: &mut FleetView| {
+        view.keys.push(FleetKey { key: key.clone(), limits: Vec::new(), age_ms: 0 });
+    };
+    views.iter_mut().for_each(told);
+    for (dimension, limit) in limits {
+        let divided =
+            divide(*dimension, *limit, said, |report| report.keys.get(key)?.draws.get(dimension));
+        for (view, (share, others)) in views.iter_mut().zip(divided) {
+            if let Some(told) = view.keys.last_mut() {
+                told.limits.push(FleetKeyLimit { dimension: *dimension, share, others });
+            }
+        }
+    }
+}
+
+/// For each router its share of a limit, and what the others did under it.
+fn divide(
+    dimension: Dimension,
+    limit: u64,
+    said: &[&Heard],
+    of: impl Fn(&Report) -> Option<&Draw>,
+) -> impl Iterator<Item = (f64, Draw)> {
     let own: Vec<Draw> = said
         .iter()
-        .map(|heard| match heard.report.limits.get(key) {
+        .map(|heard| match of(&heard.report) {
             Some(draw) if heard.age <= OLDEST => draw.sane().aged(heard.age),
             _ => Draw::default(),
         })
         .collect();
     let demands: Vec<f64> = own.iter().map(|draw| draw.demand).collect();
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
-    let shares: Vec<f64> = if key.dimension == Dimension::InFlight {
+    let shares: Vec<f64> = if dimension == Dimension::InFlight {
         in_flight_shares(limit, &demands).into_iter().map(|share| share as f64).collect()
     } else {
         shares(limit as f64, &demands)
     };
-    let others = others(&own, Draw::default(), Draw::plus);
-    for ((view, share), others) in views.iter_mut().zip(shares).zip(others) {
-        view.limits.push(FleetLimit { key: key.clone(), share, others, age_ms: 0 });
-    }
+    shares.into_iter().zip(others(&own, Draw::default(), Draw::plus))
 }
 
 #[cfg(test)]

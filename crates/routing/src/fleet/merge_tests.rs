@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::fleet::KeyReport;
 use crate::stats::{Part, TimeScale};
 
 fn target(n: u8) -> ObjectId {
@@ -51,7 +52,7 @@ proptest! {
     #[test]
     fn each_is_told_the_sum_of_all_others(heard in fleet()) {
         let limits = (0..4).map(|n| (limit(n, Dimension::Tokens), 1_000)).collect();
-        let views = merge(&heard, &limits, &BTreeSet::new());
+        let views = merge(&heard, &Configured { limits, ..Configured::default() });
         prop_assert_eq!(views.len(), heard.len());
         for (name, view) in &views {
             prop_assert_eq!(view.routers as usize, heard.len());
@@ -93,7 +94,8 @@ proptest! {
     #[test]
     fn every_target_has_one_prober(heard in fleet()) {
         let probed: BTreeSet<_> = (0..20).map(target).collect();
-        let views = merge(&heard, &BTreeMap::new(), &probed);
+        let configured = Configured { probed: probed.clone(), ..Configured::default() };
+        let views = merge(&heard, &configured);
         let mut all: Vec<_> = views.values().flat_map(|v| v.probes.clone()).collect();
         all.sort();
         prop_assert_eq!(all, probed.into_iter().collect::<Vec<_>>());
@@ -107,7 +109,7 @@ fn the_sum_of_others_is_no_difference_of_large_sums() {
         ..Heard::default()
     };
     let heard = BTreeMap::from([("big", of(1e16)), ("small", of(0.125))]);
-    let views = merge(&heard, &BTreeMap::new(), &BTreeSet::new());
+    let views = merge(&heard, &Configured::default());
     let told = views["big"].models[0].sums.get(TimeScale::Fast, Part::FirstTokenWeight);
     assert!((told - 0.125).abs() < 1e-12, "{told}");
 }
@@ -121,8 +123,33 @@ fn what_no_router_can_mean_is_left_out() {
     let heard =
         BTreeMap::from([("bad", Heard { report, age: Duration::ZERO }), ("new", Heard::default())]);
     let limits = [(limit(0, Dimension::Requests), 10)].into();
-    let views = merge(&heard, &limits, &BTreeSet::new());
+    let views = merge(&heard, &Configured { limits, ..Configured::default() });
     assert_eq!(views["new"].limits[0].others, Draw::default());
     assert!((views["new"].limits[0].share - 5.0).abs() < 1e-9);
     assert_eq!(views["new"].models, [], "less than no evidence is none");
+}
+
+#[test]
+fn a_callers_key_is_divided_as_a_limit_of_a_target_is() {
+    let key = KeyId { id: ObjectId::new("shop", "checkout"), uid: crate::Digest::of(b"1") };
+    let of = |demand: f64, flight: f64| {
+        let draw = |demand| Draw { demand, used: demand, recent: 0.0 };
+        let draws = [(Dimension::Requests, draw(demand)), (Dimension::InFlight, draw(flight))];
+        let seen = KeyReport { draws: draws.into() };
+        let report = Report { keys: [(key.clone(), seen)].into(), ..Report::default() };
+        Heard { report, age: Duration::ZERO }
+    };
+    let heard = BTreeMap::from([("a", of(9.0, 3.0)), ("b", of(0.0, 0.0)), ("c", Heard::default())]);
+    let amounts = vec![(Dimension::Requests, 90), (Dimension::InFlight, 9)];
+    let keys = [(key.clone(), amounts)].into();
+    let views = merge(&heard, &Configured { keys, ..Configured::default() });
+    let told = |name: &str, n: usize| {
+        let [of_key] = &views[name].keys[..] else { panic!("{:?}", views[name]) };
+        assert_eq!(of_key.key, key);
+        (of_key.limits[n].share, of_key.limits[n].others.used)
+    };
+    assert_eq!(told("a", 0), (78.0, 0.0));
+    assert_eq!(told("b", 0), (6.0, 9.0));
+    assert_eq!((told("a", 1), told("c", 1)), ((8.0, 0.0), (0.0, 3.0)));
+    assert!(views["c"].limits.is_empty());
 }

@@ -154,6 +154,21 @@ impl Meter {
         if now < self.full_until { part.max(1.0) } else { part }
     }
 
+    /// What the fleet has not used, and when nothing of it will be used any more.
+    pub(super) fn left(&self, now: Nanos) -> (u64, Duration) {
+        let (used, others) = (self.used.sum(now), self.standing.others(now));
+        let left = (float(self.limit) - used - others + EPSILON).floor().max(0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between nothing and the limit"
+        )]
+        let left = left as u64;
+        // When what others used leaves the window is not told: a minute at most.
+        let theirs = if others > EPSILON { SPAN } else { Duration::ZERO };
+        (left, self.used.frees(now, used).max(theirs))
+    }
+
     pub(super) fn draw(&self, now: Nanos) -> Draw {
         let used = self.used.sum(now);
         Draw { demand: used + self.refused.sum(now), used, recent: self.used.recent(now) }

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{fleet::LimitKey, id::ObjectId};
 
 fn at(ms: u64) -> Nanos {
     Nanos::ZERO + Duration::from_millis(ms)
@@ -19,18 +18,11 @@ fn rule(dimension: Dimension, limit: u64) -> Rule {
     }
 }
 
-fn told(dimension: Dimension, share: f64, used: f64) -> FleetLimit {
+fn told(dimension: Dimension, share: f64, used: f64) -> Word<'static> {
     let in_flight = dimension == Dimension::InFlight;
-    FleetLimit {
-        key: LimitKey {
-            target: ObjectId::new("ns", "t"),
-            quota: (!in_flight).then(|| "main".into()),
-            dimension,
-        },
-        share,
-        others: Draw { demand: used, used, recent: used / 6.0 },
-        age_ms: 0,
-    }
+    let others = Draw { demand: used, used, recent: used / 6.0 };
+    let quota = (!in_flight).then_some("main");
+    Word { quota, dimension, share, others, age: Duration::ZERO }
 }
 
 /// Limits of a router that is alone, and was told so.
@@ -41,7 +33,7 @@ fn alone(rules: Vec<Rule>, max_in_flight: Option<u64>) -> Limits {
         .chain(max_in_flight.map(|n| told(Dimension::InFlight, window::float(n), 0.0)))
         .collect();
     let mut limits = Limits::new(rules, max_in_flight, 1);
-    limits.tell(at(0), 1, &shares);
+    limits.tell(at(0), 1, shares);
     limits
 }
 
@@ -58,7 +50,7 @@ fn requests_are_counted_when_admitted_and_the_wait_is_told_by_the_window() {
     assert_eq!(full.dimension, Dimension::Requests);
     assert_eq!(full.quota.as_deref(), Some("main"));
     assert!(full.to_string().contains("of quota main"), "{full}");
-    limits.tell(at(60_000), 1, &[told(Dimension::Requests, 3.0, 0.0)]);
+    limits.tell(at(60_000), 1, [told(Dimension::Requests, 3.0, 0.0)]);
     let then = at(3_000) + full.retry_after;
     assert!(then < at(70_000), "{full:?}");
     let held = limits.reserve(then + Duration::from_millis(1), "m", SMALL).unwrap();
@@ -107,9 +99,9 @@ fn an_empty_window_admits_one_request_above_the_limit() {
 #[test]
 fn an_empty_window_does_not_where_others_use_the_limit() {
     let mut limits = Limits::new(vec![rule(Dimension::Requests, 10)], None, 1);
-    limits.tell(at(0), 20, &[told(Dimension::Requests, 0.5, 10.0)]);
+    limits.tell(at(0), 20, [told(Dimension::Requests, 0.5, 10.0)]);
     limits.reserve(at(0), "m", SMALL).unwrap_err();
-    limits.tell(at(0), 20, &[told(Dimension::Requests, 0.5, 6.0)]);
+    limits.tell(at(0), 20, [told(Dimension::Requests, 0.5, 6.0)]);
     let held = limits.reserve(at(0), "m", SMALL).unwrap();
     limits.settle(at(0), held, Settled::Failed);
 }
@@ -121,7 +113,7 @@ fn a_fraction_of_a_request_is_given_in_time() {
     for second in 0..6_000 {
         let now = at(second * 1_000);
         if second % 5 == 0 {
-            limits.tell(now, 20, &[told(Dimension::Requests, 3.75, 71.0 * 0.9)]);
+            limits.tell(now, 20, [told(Dimension::Requests, 3.75, 71.0 * 0.9)]);
         }
         if let Ok(held) = limits.reserve(now, "m", SMALL) {
             limits.settle(now, held, Settled::Failed);
@@ -139,7 +131,7 @@ fn only_the_quotas_of_the_model_count() {
     ];
     let mut limits = Limits::new(rules, None, 1);
     limits.set_routers(0);
-    limits.tell(at(0), 1, &[]);
+    limits.tell(at(0), 1, []);
     assert_eq!(limits.first_limit("big"), Some((Dimension::Requests, 1)));
     assert_eq!(limits.first_limit("small"), Some((Dimension::Requests, 3)));
     let _big = limits.reserve(at(0), "big", SMALL).unwrap();
@@ -186,7 +178,7 @@ fn before_the_fleets_word_and_long_after_it() {
     assert_eq!(admitted(&mut limits, at(0)), 2, "8 in flight of four");
     limits.apply(vec![rule(Dimension::Requests, 12)], None);
     assert_eq!(admitted(&mut limits, at(0)), 1, "12 a minute of four");
-    limits.tell(at(100_000), 3, &[told(Dimension::Requests, 9.0, 0.0)]);
+    limits.tell(at(100_000), 3, [told(Dimension::Requests, 9.0, 0.0)]);
     assert_eq!(admitted(&mut limits, at(100_000)), 9);
     assert_eq!(admitted(&mut limits, at(300_000)), 4, "12 a minute of three");
 }
@@ -243,8 +235,8 @@ proptest! {
             match what {
                 0 => {
                     let mut view = told(Dimension::Tokens, share, used);
-                    view.age_ms = prompt;
-                    limits.tell(now, 3, &[view, told(Dimension::InFlight, share, used)]);
+                    view.age = Duration::from_millis(prompt);
+                    limits.tell(now, 3, [view, told(Dimension::InFlight, share, used)]);
                 }
                 1 => {
                     let usage = Usage { input: output, cache_read: prompt, ..Usage::default() };
@@ -271,4 +263,29 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_is_left_is_the_fleets_and_comes_back_as_the_window_empties() {
+    let key = CompiledLimits {
+        requests_per_minute: Some(10),
+        tokens_per_minute: Some(1_000),
+        max_in_flight: Some(5),
+    };
+    let mut limits = Limits::new(Rule::of_key(&key), key.max_in_flight, 1);
+    let fresh = |dimension, limit| Left { dimension, limit, left: limit, reset: Duration::ZERO };
+    let (requests, tokens) = (Dimension::Requests, Dimension::Tokens);
+    assert!(limits.left(at(0)).eq([fresh(requests, 10), fresh(tokens, 1_000)]));
+    let others = Draw { demand: 4.0, used: 4.0, recent: 4.0 / 6.0 };
+    let word = Word { quota: None, dimension: requests, share: 6.0, others, age: Duration::ZERO };
+    limits.tell(at(0), 2, [word]);
+    let held = limits.reserve(at(0), "any", SMALL).unwrap();
+    let left: Vec<Left> = limits.left(at(0)).collect();
+    assert_eq!((left[0].left, left[1].left), (5, 700), "own, reserved and of others");
+    let minute = Duration::from_secs(60)..=Duration::from_secs(70);
+    assert!(left.iter().all(|left| minute.contains(&left.reset)), "{left:?}");
+    assert!(!limits.is_idle(at(3_600_000)), "one is in flight");
+    limits.settle(at(1_000), held, Settled::Failed);
+    assert_eq!(limits.left(at(1_000)).last().unwrap(), fresh(tokens, 1_000));
+    assert!(!limits.is_idle(at(600_000)) && limits.is_idle(at(600_001)));
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use routing::{
     ObjectId,
-    fleet::{Dimension, LimitKey, ModelKey, Report},
+    fleet::{Dimension, KeyId, LimitKey, ModelKey, Report},
     outcome::Fault,
     stats::{Part, TimeScale},
 };
@@ -19,14 +19,16 @@ use crate::names;
 const MAX_LINE: usize = 4096;
 /// The longest label that is kept, in bytes.
 const MAX_LABEL: usize = 768;
-/// The most models, limits and faults of one report.
+/// The most models, limits, callers' keys and faults of one report.
 const MAX_KEYS: usize = 20_000;
 /// No number of a report is larger: a sum of two of them, or of all routers', is finite.
 const MAX_VALUE: f64 = 1e15;
 
 /// A report that cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {MAX_KEYS} models, limits or credentials are reported; no router uses so many")]
+#[error(
+    "more than {MAX_KEYS} models, limits, keys or credentials are reported; no router uses so many"
+)]
 pub struct TooMuch;
 
 /// The report in this text.
@@ -82,8 +84,9 @@ impl Parser {
             let _ = take(&mut self.report, line);
         }
         self.rest.clear();
-        let Report { models, limits, credential_faults } = &self.report;
-        if models.len().max(limits.len()).max(credential_faults.len()) > MAX_KEYS {
+        let Report { models, limits, keys, credential_faults } = &self.report;
+        let most = models.len().max(limits.len()).max(keys.len()).max(credential_faults.len());
+        if most > MAX_KEYS {
             return Err(TooMuch);
         }
         Ok(())
@@ -105,7 +108,7 @@ fn take(report: &mut Report, line: &str) -> Option<()> {
         }
         let key = ModelKey { target, model: model.to_owned() };
         report.models.entry(key).or_default().set(scale, part, value);
-    } else if let Some((_, number)) = DRAWS.iter().find(|(metric, _)| metric.name == name) {
+    } else if let Some((.., number)) = DRAWS.iter().find(|(metric, ..)| metric.name == name) {
         let (labels, value) = sample(rest)?;
         if value < 0.0 {
             return None;
@@ -116,6 +119,15 @@ fn take(report: &mut Report, line: &str) -> Option<()> {
         let dimension = named(Dimension::ALL, Dimension::name, labels.of("dimension")?)?;
         let key = LimitKey { target, quota, dimension };
         *number(report.limits.entry(key).or_default()) = value;
+    } else if let Some((.., number)) = DRAWS.iter().find(|(_, metric, _)| metric.name == name) {
+        let (labels, value) = sample(rest)?;
+        if value < 0.0 {
+            return None;
+        }
+        let (id, uid) = (labels.of("access_key")?.parse().ok()?, labels.of("uid")?.parse().ok()?);
+        let dimension = named(Dimension::ALL, Dimension::name, labels.of("dimension")?)?;
+        let seen = report.keys.entry(KeyId { id, uid }).or_default();
+        *number(seen.draws.entry(dimension).or_default()) = value;
     } else if name == names::CREDENTIAL_FAULT.name {
         let (labels, value) = sample(rest)?;
         let target: ObjectId = labels.of("provider_target")?.parse().ok()?;

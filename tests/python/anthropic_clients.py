@@ -40,6 +40,11 @@ def plain(client, alias):
     assert "".join(words) == text(answer) and len(words) > 2, words
     assert final.stop_reason == "end_turn" and final.usage.input_tokens == 4, final
 
+    counted = {name: value for name, value in asked.items() if name != "max_tokens"}
+    count = client.messages.count_tokens(**counted).input_tokens
+    # Where nobody counts it is an estimate.
+    assert 4 <= count <= 20, count
+
     # No fewer than every dialect takes.
     asked |= {"messages": [user(" ".join(["word"] * 20))], "max_tokens": 16}
     assert client.messages.create(**asked).stop_reason == "max_tokens"

@@ -1,7 +1,8 @@
 """OpenAI's Python SDK against one alias after the other: BASE_URL, then the aliases, each over a
 provider of another dialect. Whatever the dialect, the SDK sees its own protocol: text, streams,
-images, tools over several turns, structured output, reasoning, the responses API. Prints one line
-for each alias that is fine."""
+images, tools over several turns, structured output, reasoning, the responses API; vectors, where the
+provider has them. Then the alias `others`: images, moderations and speech. Prints one line for each
+alias that is fine."""
 
 import json
 import sys
@@ -138,6 +139,38 @@ def responses(client, alias):
     assert "rain" in answer.output_text, answer
 
 
+def vectors(client, alias):
+    try:
+        answer = client.embeddings.create(model=alias, input=["one", "two"])
+    except openai.BadRequestError as error:
+        assert alias not in ("openai", "gemini"), error
+        assert error.code == "unsupported_parameter" and error.param == "model", error
+        return
+    assert [len(one.embedding) for one in answer.data] == [8, 8], answer
+    assert alias in ("openai", "gemini") and answer.usage.prompt_tokens >= 2, answer
+
+
+def others(client):
+    made = client.images.generate(model="others", prompt="a small cat", n=2)
+    assert len(made.data) == 2 and made.data[0].b64_json, made
+    assert made.usage.input_tokens == 3, made.usage
+    events = client.images.generate(model="others", prompt="a cat", stream=True, partial_images=1)
+    kinds = [event.type for event in events]
+    assert kinds == ["image_generation.partial_image", "image_generation.completed"], kinds
+
+    verdict = client.moderations.create(model="others", input=["I like apples", "I like violence"])
+    assert [one.flagged for one in verdict.results] == [False, True], verdict
+    assert verdict.results[1].categories.violence, verdict
+
+    spoken = {"model": "others", "voice": "alloy", "input": "hello there you"}
+    wav = client.audio.speech.create(**spoken, response_format="wav").read()
+    assert wav[:4] == b"RIFF" and len(wav) == 44 + int.from_bytes(wav[40:44], "little"), len(wav)
+    with client.audio.speech.with_streaming_response.create(**spoken) as answer:
+        assert answer.headers["content-type"] == "audio/mpeg", answer.headers
+        assert b"".join(answer.iter_bytes()).startswith(b"\xff\xfb")
+    print("others: fine", flush=True)
+
+
 def main():
     base, *aliases = sys.argv[1:]
     client = openai.OpenAI(base_url=base, api_key="unused", max_retries=0, timeout=30)
@@ -149,9 +182,11 @@ def main():
             agent(client, alias, stream=True)
             structured(client, alias)
             responses(client, alias)
+            vectors(client, alias)
         except Exception as error:
             raise SystemExit(f"{alias}: {type(error).__name__}: {error}") from error
         print(f"{alias}: fine", flush=True)
+    others(client)
 
 
 main()

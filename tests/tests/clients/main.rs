@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod faults;
 mod llmock;
 mod rig;
 mod sdks;

@@ -2,7 +2,7 @@
 
 use testkit::{demo::Demo, moniker::Moniker};
 
-use crate::rig::{DIALECTS, alias, node, python, run};
+use crate::rig::{DIALECTS, OTHERS, Program, alias, node, python, run};
 
 /// An alias for each dialect, named after it, and the demos behind them.
 async fn everything() -> (Moniker, Vec<Demo>, Vec<&'static str>) {
@@ -15,6 +15,9 @@ async fn everything() -> (Moniker, Vec<Demo>, Vec<&'static str>) {
         demos.push(demo);
         names.push(dialect.name);
     }
+    let name = OTHERS.name;
+    lineup.push_str(&OTHERS.target(name, demos[0].url()));
+    lineup.push_str(&alias(name, &[name], ""));
     (Moniker::dev(&lineup).await.unwrap(), demos, names)
 }
 
@@ -30,7 +33,8 @@ async fn openais_python_sdk_speaks_with_every_dialect() {
     let (moniker, _demos, names) = everything().await;
     let mut command = python("requirements", "openai_clients.py");
     command.arg(moniker.url()).args(&names);
-    all_fine(run(command).await, &names, &moniker);
+    let all = [&names[..], &[OTHERS.name]].concat();
+    all_fine(run(command).await, &all, &moniker);
 }
 
 #[tokio::test]
@@ -61,24 +65,29 @@ async fn vercels_sdk_speaks_with_every_dialect() {
 /// goes to a provider of another dialect, which never saw it.
 #[tokio::test]
 async fn an_agent_goes_on_elsewhere_when_its_provider_dies() {
+    let mut lineup = String::new();
+    let (mut dying, mut living) = (Vec::new(), Vec::new());
     for (n, first) in DIALECTS.iter().enumerate() {
         let second = &DIALECTS[(n + 1) % DIALECTS.len()];
-        let (mut dying, living) = (first.demo(&[]).await, second.demo(&[]).await);
-        let lineup = [
-            first.target("first", dying.url()),
-            second.target("second", living.url()),
-            alias("agent", &["first", "second"], ""),
-        ];
-        let moniker = Moniker::dev(&lineup.concat()).await.unwrap();
-        let mut begin = python("anthropic", "anthropic_agent.py");
-        let state = moniker.dir().join("conversation.json");
-        begin.arg(moniker.url().trim_end_matches("/v1")).arg("first").arg(&state);
-        let begun = run(begin).await;
-        let told = |error: String| panic!("{} first: {error}\n{}", first.name, moniker.output());
-        assert!(begun.unwrap_or_else(told).contains("asked for tools"));
-        dying.kill().unwrap();
-        let mut go_on = python("anthropic", "anthropic_agent.py");
-        go_on.arg(moniker.url().trim_end_matches("/v1")).arg("second").arg(&state);
-        assert!(run(go_on).await.unwrap_or_else(told).contains("answered"));
+        let [one, other] = ["first", "second"].map(|which| format!("{}-{which}", first.name));
+        let demo = first.demo(&[]).await;
+        lineup.push_str(&first.target(&one, demo.url()));
+        dying.push(demo);
+        let demo = second.demo(&[]).await;
+        lineup.push_str(&second.target(&other, demo.url()));
+        living.push(demo);
+        lineup.push_str(&alias(first.name, &[&one, &other], ""));
     }
+    let moniker = Moniker::dev(&lineup).await.unwrap();
+    let mut command = python("anthropic", "anthropic_agent.py");
+    command.arg(moniker.url().trim_end_matches("/v1"));
+    command.args(DIALECTS.iter().map(|dialect| dialect.name));
+    let mut agent = Program::start(command);
+    agent.says("asked for tools").await;
+    for demo in &mut dying {
+        demo.kill().unwrap();
+    }
+    agent.go_on().await;
+    agent.says("answered").await;
+    agent.ends().await;
 }

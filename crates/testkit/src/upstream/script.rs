@@ -110,12 +110,21 @@ impl Script {
     /// A body of these pieces, each a chunk of its own, of this content-type; `ends`: well, or the
     /// connection is closed in the middle.
     pub fn pieces(kind: &str, pieces: impl IntoIterator<Item = Bytes>, ends: bool) -> Self {
+        let last = if ends { Step::Send(Bytes::from_static(b"0\r\n\r\n")) } else { Step::Close };
+        Self::pieces_then(kind, pieces, [last])
+    }
+
+    /// The same, and then these steps instead of the body's end.
+    pub fn pieces_then(
+        kind: &str,
+        pieces: impl IntoIterator<Item = Bytes>,
+        then: impl IntoIterator<Item = Step>,
+    ) -> Self {
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
         );
-        let last = if ends { Step::Send(Bytes::from_static(b"0\r\n\r\n")) } else { Step::Close };
         let body = pieces.into_iter().map(|piece| Step::Send(chunk(&piece)));
-        Self::steps(std::iter::once(Step::Send(Bytes::from(head))).chain(body).chain([last]))
+        Self::steps(std::iter::once(Step::Send(Bytes::from(head))).chain(body).chain(then))
     }
 
     /// Resets the connection before an answer.

@@ -7,7 +7,6 @@ pub mod category;
 pub mod common;
 pub mod condition;
 pub mod crd;
-pub mod duration;
 pub mod health;
 pub mod key;
 pub mod price;
@@ -21,6 +20,7 @@ pub use alias::{ModelAlias, ModelAliasSpec, ModelAliasStatus};
 pub use condition::{Class, ConditionType, Reason};
 pub use health::HealthFault;
 pub use key::{AccessKey, AccessKeySpec, AccessKeyStatus};
+pub use routing::duration;
 pub use target::{ProviderTarget, ProviderTargetSpec, ProviderTargetStatus};
 
 /// The API group of every kind.

@@ -248,6 +248,7 @@ async fn start(
             allow_cidrs: args.allow_cidr.clone(),
             ..UpstreamConfig::default()
         },
+        grace: Config::GRACE,
     };
     Ok(router::run::start(config, stop).await?)
 }

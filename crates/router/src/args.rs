@@ -1,6 +1,6 @@
 //! The arguments of `moniker router`: long flags only, each also an environment variable.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -72,6 +72,17 @@ pub struct RouterArgs {
     #[arg(long, env = "MONIKER_MAX_BODY", value_name = "SIZE", default_value = "32MiB")]
     pub max_body: Size,
 
+    /// How long what has begun may take to end once this router is asked to (SIGTERM), such as 10m; a
+    /// stream that still runs then gets an error as its last event.
+    #[arg(
+        long,
+        env = "MONIKER_GRACE_PERIOD",
+        value_name = "DURATION",
+        default_value = "10m",
+        value_parser = grace_period
+    )]
+    pub grace_period: Duration,
+
     /// Joins a `moniker dev` on this machine: endpoints may be plain HTTP and on loopback, as they may
     /// there.
     #[arg(long, env = "MONIKER_DEV")]
@@ -80,6 +91,16 @@ pub struct RouterArgs {
     /// This router's name on the stream; the host's name when absent.
     #[arg(long, env = "MONIKER_NAME", value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// The longest `--grace-period`: a day.
+const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn grace_period(text: &str) -> Result<Duration, String> {
+    let period = routing::duration::parse(text).map(Duration::from_millis);
+    period
+        .filter(|period| *period <= LONGEST_GRACE)
+        .ok_or_else(|| "want a duration up to 24h, such as 10m".to_owned())
 }
 
 /// Which headers of ours a response carries.
@@ -147,6 +168,13 @@ impl FromStr for Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grace_period_has_an_end() {
+        assert_eq!(grace_period("1m30s").unwrap(), Duration::from_secs(90));
+        assert_eq!(grace_period("0s").unwrap(), Duration::ZERO);
+        assert!(["", "10", "25h", "-1s"].into_iter().all(|text| grace_period(text).is_err()));
+    }
 
     #[test]
     fn sizes_and_names_are_read() {

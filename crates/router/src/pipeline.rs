@@ -13,6 +13,7 @@ use routing::{Endpoint, ObjectId, Rng, budget::Budget};
 use serde_json::Value;
 use telemetry::{Metrics, RequestEnd};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use wire::Credential;
 
 use crate::{
@@ -77,6 +78,8 @@ pub struct Traffic {
     pub(crate) changed: Notify,
     memory: Arc<BodyMemory>,
     options: Options,
+    /// Cancelled when streams that still run are to end.
+    drained: CancellationToken,
 }
 
 impl std::fmt::Debug for Traffic {
@@ -136,10 +139,16 @@ impl Traffic {
             changed: Notify::new(),
             memory: BodyMemory::new(options.body_memory),
             options,
+            drained: CancellationToken::new(),
         });
         let told = Arc::downgrade(&traffic);
         traffic.metrics.report_with(move || told.upgrade().map(|t| t.report()).unwrap_or_default());
         traffic
+    }
+
+    /// Ends the streams that have begun, each with an error as its last event, once it is cancelled.
+    pub fn drained(&self) -> &CancellationToken {
+        &self.drained
     }
 
     /// What requests are served from now.
@@ -195,7 +204,7 @@ impl Traffic {
             Ok(Reply::Stream(mut relay)) => {
                 record.status = 200;
                 let told = record.told();
-                relay.account(record);
+                relay.account(record, &self.drained);
                 respond::stream(relay, told)
             }
             Ok(Reply::Audio(mut audio)) => {

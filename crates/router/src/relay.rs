@@ -16,6 +16,7 @@ use providers::{End, Event, Failure, Flow, Judgement, scrub::scrub};
 use routing::{Endpoint, OutcomeClass, outcome::Fault};
 use telemetry::RequestEnd;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
     explain,
@@ -57,6 +58,8 @@ pub(crate) struct Relay {
     timer: Pin<Box<Sleep>>,
     state: State,
     record: Option<Box<Record>>,
+    /// Ready when this router ends and waits no longer.
+    drained: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +100,14 @@ impl Relay {
             timer: Box::pin(sleep_until(now + KEEP_ALIVE.min(idle))),
             state: if ended { State::Ended } else { State::Open },
             record: None,
+            drained: None,
         }
     }
 
-    /// Gives it the account of its request.
-    pub(crate) fn account(&mut self, record: Box<Record>) {
+    /// Gives it the account of its request, and what ends it before its time.
+    pub(crate) fn account(&mut self, record: Box<Record>, drained: &CancellationToken) {
         self.record = Some(record);
+        self.drained = Some(Box::pin(drained.clone().cancelled_owned()));
     }
 
     /// Whether nothing is left to send.
@@ -217,8 +222,22 @@ impl Relay {
         self.fails(&Failure::new(class, message), &Bytes::new());
     }
 
+    /// This router ends, which is no fault of the target's.
+    fn drains(&mut self) {
+        self.drained = None;
+        let message = "The stream broke off: the router that served it had to end. It is not the \
+                       whole answer.";
+        let failure = Failure::new(OutcomeClass::Fault(Fault::ServerError), message.to_owned());
+        self.fails_as(&failure, &Bytes::new(), OutcomeClass::CallerLeft);
+    }
+
     /// Sends an error frame as the last thing; `said` is what the provider's event holds of it.
     fn fails(&mut self, failure: &Failure, said: &Bytes) {
+        self.fails_as(failure, said, failure.class);
+    }
+
+    /// The same, with what of it the target is to be told of.
+    fn fails_as(&mut self, failure: &Failure, said: &Bytes, class: OutcomeClass) {
         let target = Arc::clone(&self.target);
         let (message, frame) = target.with_secrets(|secrets| {
             (scrub(&failure.message, secrets), self.flow.fail(failure, said, secrets))
@@ -227,7 +246,7 @@ impl Relay {
             status: Some(StatusCode::OK.as_u16()),
             retry_after: failure.retry_after,
             message: Some(message.into()),
-            ..Ending::of(failure.class)
+            ..Ending::of(class)
         };
         self.settle(ending, RequestEnd::Cut);
         self.held.clear();
@@ -293,6 +312,12 @@ impl Relay {
 
     /// Silence: a keep-alive, or the end of patience. Ready without bytes: the state has changed.
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(drained) = &mut self.drained
+            && drained.as_mut().poll(cx).is_ready()
+        {
+            self.drains();
+            return Poll::Ready(None);
+        }
         loop {
             let now = Instant::now();
             let idle_at = (self.heard + self.idle).min(self.content + self.idle * IDLE_TIMES);

@@ -31,8 +31,8 @@ use crate::{
     upstream::{Pools, UpstreamConfig},
 };
 
-/// How long streams that have begun may take to end when the router is asked to.
-const LINGER: Duration = Duration::from_mins(10);
+/// How long the last events of streams that are ended have to reach their callers.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A router's set-up.
 #[derive(Debug)]
@@ -55,6 +55,13 @@ pub struct Config {
     pub kept: kept::Dirs,
     /// What may be connected to.
     pub upstream: UpstreamConfig,
+    /// How long what has begun may take to end when the router is asked to.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// [`Config::grace`], unless said otherwise.
+    pub const GRACE: Duration = Duration::from_mins(10);
 }
 
 /// Why a router does not run.
@@ -132,6 +139,7 @@ impl Config {
                 dev: args.dev,
                 sts_url: std::env::var("AWS_ENDPOINT_URL_STS").ok(),
             },
+            grace: args.grace_period,
         })
     }
 }
@@ -156,6 +164,9 @@ pub struct Running {
     served: tokio::task::JoinHandle<()>,
     applied: watch::Receiver<Option<Applied>>,
     stop: CancellationToken,
+    /// Ends the streams that have begun.
+    drained: CancellationToken,
+    grace: Duration,
 }
 
 impl Running {
@@ -165,7 +176,8 @@ impl Running {
         let _ = self.applied.wait_for(|applied| applied.as_ref().is_some_and(&is)).await;
     }
 
-    /// Waits until `stop` was given and what has begun has ended, at most ten minutes.
+    /// Waits until `stop` was given and what has begun has ended; what has not after the grace period
+    /// is ended with an error, as far as a stream can be told.
     pub async fn wait(self) {
         // An error would be a panic of the server, which was logged.
         let mut served = self.served;
@@ -173,7 +185,9 @@ impl Running {
             _ = &mut served => {}
             () = async {
                 self.stop.cancelled().await;
-                tokio::time::sleep(LINGER).await;
+                tokio::time::sleep(self.grace).await;
+                self.drained.cancel();
+                tokio::time::sleep(LAST_WORDS).await;
             } => {}
         }
         // A runtime may not be dropped where it would have to wait.
@@ -186,6 +200,7 @@ impl Running {
 pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, Error> {
     let metrics = Arc::new(Metrics::new());
     let traffic = Traffic::new(config.options, Arc::clone(&metrics));
+    let (drained, grace) = (traffic.drained().clone(), config.grace);
     let store = Arc::new(Mutex::new(Store::default()));
 
     let keeper = Keeper::new(config.kept, Arc::clone(&store), Arc::clone(&metrics))?;
@@ -272,7 +287,8 @@ pub async fn start(config: Config, stop: &CancellationToken) -> Result<Running, 
             Err(error) => tracing::error!(%error, "callers cannot be served"),
         }
     });
-    Ok(Running { listen, admin, traffic: traffic_runtime, served, applied, stop: stop.clone() })
+    let (traffic, stop) = (traffic_runtime, stop.clone());
+    Ok(Running { listen, admin, traffic, served, applied, stop, drained, grace })
 }
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {

@@ -8,6 +8,7 @@ pub mod affinity;
 pub mod budget;
 pub mod catalog;
 pub mod category;
+pub mod duration;
 pub mod ejection;
 pub mod facts;
 pub mod fallback;

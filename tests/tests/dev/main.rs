@@ -7,6 +7,8 @@ mod aliases;
 mod all_failed;
 mod bad_input;
 mod category;
+mod disk;
+mod drain;
 mod dynamic;
 mod faults;
 mod files;

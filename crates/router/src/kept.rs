@@ -26,6 +26,8 @@ pub(crate) struct Saved {
     pub(crate) cluster: String,
     pub(crate) snapshot: Arc<RoutingSnapshot>,
     pub(crate) sides: Sides,
+    /// What is gone, with the versions that it went with.
+    pub(crate) gone: Vec<(Key, u64)>,
     pub(crate) credentials: Arc<BTreeMap<ObjectId, Credential>>,
     pub(crate) hashes: Arc<AllHashes>,
     pub(crate) hash_key: Option<HashKey>,
@@ -47,6 +49,8 @@ pub(crate) struct Restored {
 pub(crate) struct Beginning {
     pub(crate) cluster: String,
     pub(crate) resources: Vec<Restored>,
+    /// What was gone, so that a controller that lags does not bring it back.
+    pub(crate) gone: Vec<(Key, u64)>,
     pub(crate) credentials: BTreeMap<ObjectId, Credential>,
     pub(crate) hashes: AllHashes,
     pub(crate) hash_key: Option<HashKey>,

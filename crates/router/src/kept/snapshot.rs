@@ -32,6 +32,16 @@ struct Body<R> {
     /// When it was written, by the wall clock, in seconds since 1970.
     written: u64,
     resources: Vec<R>,
+    #[serde(default)]
+    gone: Vec<Gone>,
+}
+
+/// What was there.
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    kind: Kind,
+    id: ObjectId,
+    version: u64,
 }
 
 /// A resource as it is written.
@@ -72,6 +82,7 @@ struct In {
 pub(crate) struct Read {
     pub(crate) cluster: String,
     pub(crate) resources: Vec<Restored>,
+    pub(crate) gone: Vec<(Key, u64)>,
     pub(crate) age: Duration,
 }
 
@@ -100,7 +111,11 @@ pub(crate) fn write(parent: &Path, saved: &Saved) -> io::Result<()> {
     });
     let written = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let cluster = saved.cluster.clone();
-    let body = Body { cluster, written, resources: resources.collect() };
+    let gone = saved.gone.iter().map(|(key, version)| {
+        let Key { kind, id } = key.clone();
+        Gone { kind, id, version: *version }
+    });
+    let body = Body { cluster, written, resources: resources.collect(), gone: gone.collect() };
     let dir = file::own_dir(parent)?;
     let kept = generations(&dir);
     let next = kept.first().map_or(1, |(number, _)| number + 1);
@@ -147,7 +162,8 @@ fn one(path: &Path) -> Result<Read, Unusable> {
     let resources = body.resources.into_iter().map(resource).collect::<Result<_, Unusable>>()?;
     let written = UNIX_EPOCH + Duration::from_secs(body.written);
     let age = SystemTime::now().duration_since(written).unwrap_or_default();
-    Ok(Read { cluster: body.cluster, resources, age })
+    let gone = body.gone.into_iter().map(|gone| (Key::new(gone.kind, gone.id), gone.version));
+    Ok(Read { cluster: body.cluster, resources, gone: gone.collect(), age })
 }
 
 /// The generations, the newest first.

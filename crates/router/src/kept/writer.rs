@@ -59,6 +59,7 @@ impl Keeper {
         Some(Beginning {
             cluster: snapshot.cluster,
             resources: snapshot.resources,
+            gone: snapshot.gone,
             credentials: usable,
             hashes: kept.hashes,
             hash_key: kept.hash_key,

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Applied, Store, Value, commit::Work};
+use routing::Nanos;
+
+use super::{Applied, Store, Value, commit::Work, tombstones::KEPT};
 use crate::kept::{Beginning, Restored, Saved};
 
 impl Store {
@@ -15,6 +17,7 @@ impl Store {
             cluster: self.cluster.clone(),
             snapshot: Arc::clone(&self.snapshot),
             sides: self.sides.clone(),
+            gone: self.tombstones.all(),
             credentials: Arc::clone(&self.credentials),
             hashes: Arc::clone(&self.hashes),
             hash_key: self.hash_key.clone(),
@@ -25,7 +28,7 @@ impl Store {
     /// Begins with what was written down, as if a controller had sent it; only a controller's COMMIT
     /// makes it current.
     pub(crate) fn restore(&mut self, beginning: Beginning) -> Applied {
-        let Beginning { cluster, resources, credentials, hashes, hash_key, admin_token, age: _ } =
+        let Beginning { cluster, resources, gone, credentials, hashes, hash_key, admin_token, age } =
             beginning;
         self.cluster = cluster;
         let mut work = Work::default();
@@ -39,6 +42,12 @@ impl Store {
             }
             if hold.is_some() {
                 self.set_hold(&mut work, &key, version, hold);
+            }
+        }
+        if age < KEPT {
+            // As if it had gone just now: how long ago each did is not written down.
+            for (key, version) in gone {
+                self.tombstones.insert(key, version, Nanos::ZERO);
             }
         }
         self.credentials = Arc::new(credentials);

@@ -10,7 +10,7 @@ use routing::Nanos;
 use wire::Key;
 
 /// How long one is kept.
-const KEPT: Duration = Duration::from_mins(10);
+pub(super) const KEPT: Duration = Duration::from_mins(10);
 /// How many are kept; the oldest goes first.
 const MOST: usize = 20_000;
 
@@ -37,6 +37,11 @@ impl Tombstones {
     pub(super) fn version(&self, key: &Key, now: Nanos) -> Option<u64> {
         let (version, made) = self.versions.get(key)?;
         (now.since(*made) < KEPT).then_some(*version)
+    }
+
+    /// All that are kept, with the versions that they went with.
+    pub(super) fn all(&self) -> Vec<(Key, u64)> {
+        self.versions.iter().map(|(key, (version, _))| (key.clone(), *version)).collect()
     }
 
     /// It is back.

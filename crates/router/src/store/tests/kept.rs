@@ -1,10 +1,11 @@
 //! What is written down is what is served after a restart, and what was harmed is not used.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use routing::material::Material;
 use telemetry::Metrics;
+use wire::{Cause, Kind};
 
 use super::rig::{Controller, T0, alias, filled, id, model, reconnect, target_json};
 use crate::{
@@ -143,6 +144,28 @@ fn credentials_are_kept_in_memory_or_not_at_all() {
     let store = Arc::new(Mutex::new(Store::default()));
     let refused = Keeper::new(dirs, store, Arc::new(Metrics::new())).unwrap_err();
     assert!(refused.to_string().contains("tmpfs"), "{refused}");
+}
+
+#[test]
+fn what_was_deleted_is_not_brought_back_after_a_restart() {
+    let (mut store, controller) = filled(&[("a", 7), ("b", 7)]);
+    let controller = reconnect(&mut store, &controller, "one");
+    let mut controller = controller.remove(Kind::Alias, "b", 9, Cause::Deleted).key("t", 9, None);
+    controller.send(&mut store, T0).unwrap();
+    let (state, memory) = (tempfile::tempdir().unwrap(), memory());
+    keep(state.path(), memory.path(), &store.saved());
+    let begins = |age: Duration| {
+        let mut again = Store::default();
+        let mut beginning = read(state.path(), memory.path()).unwrap();
+        beginning.age = age;
+        again.restore(beginning);
+        again.connect();
+        // A replica that has not heard of the deletion.
+        let mut late = controller.again("one").alias("b", 8, "zombie").key("t", 8, Some("revoked"));
+        (late.send(&mut again, T0).unwrap().refused, model(&again, "b").to_owned())
+    };
+    assert_eq!(begins(Duration::from_secs(599)), (2, "none".to_owned()));
+    assert_eq!(begins(Duration::from_secs(600)), (0, "zombie".to_owned()), "not for ever");
 }
 
 #[test]

@@ -149,3 +149,23 @@ async fn promtool_has_nothing_to_say() {
         Err(error) => panic!("{error}"),
     }
 }
+
+#[test]
+fn the_alerts_fire_when_they_should_and_name_metrics_that_there_are() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus");
+    for args in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]] {
+        let promtool = Command::new("promtool").args(args).current_dir(directory).output();
+        let said = promtool.expect("promtool: run `cargo xtask setup`");
+        assert!(said.status.success(), "{said:?}");
+    }
+    let rules = std::fs::read_to_string(format!("{directory}/alerts.yaml")).unwrap();
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let words = expressions.flat_map(|line| line.split(word));
+    let named: Vec<&str> = words.filter(|word| word.starts_with("moniker_")).collect();
+    assert!(named.len() > 5);
+    for name in named {
+        let known = telemetry::names::ALL.iter().any(|metric| metric.name == name);
+        assert!(known, "{name} is no metric");
+    }
+}

@@ -11,7 +11,11 @@ use routing::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{category::Categories, common::Export, duration::PATTERN};
+use crate::{
+    category::Categories,
+    common::{Export, ProgrammedStatus},
+    duration::PATTERN,
+};
 
 /// One name, what it may resolve to, and how that is chosen.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -246,16 +250,6 @@ pub struct ModelAliasStatus {
     /// PriceUnknown while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-}
-
-/// Which of the ready routers serve an alias.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ProgrammedStatus {
-    /// The generation that this is about.
-    pub generation: i64,
-    /// `All`, or how many of how many do: 2/3.
-    pub routers: String,
 }
 
 /// An alias in short.

@@ -1,4 +1,4 @@
-//! What the kinds share: references, and who may use an object.
+//! What the kinds share: references, who may use an object, and who serves it.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,16 @@ pub struct KeyRef {
     /// The key in its data.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
+}
+
+/// Which of the ready routers serve an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgrammedStatus {
+    /// The generation that this is about.
+    pub generation: i64,
+    /// `All`, or how many of how many do: 2/3.
+    pub routers: String,
 }
 
 /// Which namespaces may use an object, beside its own.

@@ -49,7 +49,7 @@ vocabulary! {
     pub enum ConditionType {
         Accepted = "The spec means something, and the name is not taken.",
         ResolvedRefs = "Everything that it names is there, and may be used.",
-        Programmed = "Every ready router serves this generation of the alias. Once it did, it stays so while routers come, go and restart. There where the controller knows the routers (--router-service).",
+        Programmed = "Every ready router serves this generation of the alias or target. Once it did, it stays so while routers come, go and restart. There where the controller knows the routers (--router-service).",
         Ready = "It serves: accepted, programmed, and one candidate at least is usable.",
         Reconciling = "It is not ready, and what is missing may still come.",
         Stalled = "It is not ready, and waiting does not mend it.",

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::{Export, KeyRef},
+    common::{Export, KeyRef, ProgrammedStatus},
     duration::PATTERN,
     price::Price,
     quota::{Probe, Quota},
@@ -35,6 +35,7 @@ const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";
     printcolumn = r#"{"name":"Provider","type":"string","jsonPath":".spec.provider"}"#,
     printcolumn = r#"{"name":"Models","type":"integer","jsonPath":".status.models"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Routers","type":"string","jsonPath":".status.programmed.routers"}"#,
     printcolumn = r#"{"name":"Used-By","type":"integer","jsonPath":".status.usedBy"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -302,7 +303,10 @@ pub struct ProviderTargetStatus {
     /// How many models it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<i32>,
-    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready; Healthy, as
+    /// Which of the ready routers serve it; absent where nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programmed: Option<ProgrammedStatus>,
+    /// Accepted, ResolvedRefs, Programmed, Ready; Reconciling or Stalled while it is not ready; Healthy, as
     /// False, while its provider refuses the credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

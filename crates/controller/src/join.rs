@@ -180,9 +180,12 @@ impl Join {
         );
         self.metrics.compiled(took, facts);
         if let Some(programmes) = &self.programmes {
-            let one = |(id, pairs)| {
-                let generation = statuses.aliases.get(&id)?.observed_generation?;
-                Some((id, Programme { generation, pairs }))
+            let one = |(subject, pairs): (Subject, _)| {
+                let generation = match subject.kind {
+                    Kind::Alias => statuses.aliases.get(&subject.id)?.observed_generation?,
+                    _ => statuses.targets.get(&subject.id)?.observed_generation?,
+                };
+                Some((subject, Programme { generation, pairs }))
             };
             let all = self.publisher.pairs().into_iter().filter_map(one).collect();
             programmes.send_replace(Arc::new(all));

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -144,6 +145,9 @@ impl Election {
 pub(crate) struct Elector {
     leases: Api<Lease>,
     name: String,
+    maps: Api<ConfigMap>,
+    /// The name of the ConfigMap that it goes with.
+    owner: String,
     election: Election,
     tell: watch::Sender<Option<Instant>>,
     told: String,
@@ -154,8 +158,10 @@ impl Elector {
     pub(crate) fn new(client: Client, release: &ObjectId, identity: &str) -> (Self, Leadership) {
         let (tell, told) = watch::channel(None);
         let elector = Self {
-            leases: Api::namespaced(client, &release.namespace),
+            leases: Api::namespaced(client.clone(), &release.namespace),
             name: format!("{}-controller", release.name),
+            maps: Api::namespaced(client, &release.namespace),
+            owner: format!("{}-ca", release.name),
             election: Election { identity: identity.to_owned(), seen: None },
             tell,
             told: String::new(),
@@ -215,13 +221,34 @@ impl Elector {
                 self.leases.replace(&self.name, &params, &lease).await?;
             }
             None => {
-                let name = Some(self.name.clone());
-                let metadata = ObjectMeta { name, ..ObjectMeta::default() };
+                let Some(owner) = self.owner().await? else {
+                    debug!(lease = self.name, "not made: ConfigMap {} is not there", self.owner);
+                    return Ok(false);
+                };
+                let metadata = ObjectMeta {
+                    name: Some(self.name.clone()),
+                    owner_references: Some(vec![owner]),
+                    ..ObjectMeta::default()
+                };
                 let lease = Lease { metadata, spec: Some(spec) };
                 self.leases.create(&params, &lease).await?;
             }
         }
         Ok(true)
+    }
+
+    /// What the Lease goes with when the release is uninstalled: the ConfigMap of whom routers trust,
+    /// which this may read anyway. Without it none is made: a controller that ends while its release
+    /// is removed would leave one behind.
+    async fn owner(&self) -> Result<Option<OwnerReference>, kube::Error> {
+        let found = self.maps.get_metadata_opt(&self.owner).await?;
+        Ok(found.map(|map| OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            name: self.owner.clone(),
+            uid: map.metadata.uid.unwrap_or_default(),
+            ..OwnerReference::default()
+        }))
     }
 
     /// Gives it back, so that another replica need not wait. Called once nothing more is written.

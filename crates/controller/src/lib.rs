@@ -12,6 +12,7 @@
 //! ```
 
 mod args;
+mod events;
 pub mod fleet;
 mod health;
 mod join;

@@ -39,7 +39,9 @@ use wire::{AdminToken, Key, Kind};
 
 use crate::fleet::Fleet;
 use crate::fleet::programmed::Pair;
+use crate::status::Subject;
 
+pub(crate) use server::Admitted;
 pub use server::{NotLoopback, check_address, routes, serve};
 use state::State;
 
@@ -127,8 +129,8 @@ impl Publisher {
         self.0.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Of every alias that is served now, all that a router should hold to serve it.
-    pub(crate) fn pairs(&self) -> BTreeMap<ObjectId, Vec<Pair>> {
+    /// Of every alias and target that is served now, all that a router should hold to serve it.
+    pub(crate) fn pairs(&self) -> BTreeMap<Subject, Vec<Pair>> {
         let state = self.0.state.read().clone();
         state.map(|state| state.pairs()).unwrap_or_default()
     }

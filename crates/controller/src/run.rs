@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Args;
+use crate::events::Recorder;
 use crate::fleet::{self, Discovery, Fleet};
 use crate::health::{self, Health};
 use crate::join::Join;
@@ -184,6 +185,8 @@ impl Control {
         });
         let (elector, leadership) = elector.unzip();
         let leadership = leadership.unwrap_or_else(Leadership::always);
+        let (recorder, teller) =
+            Recorder::new(client.clone(), &name, leadership.clone(), metrics.clone());
         let publisher = Publisher::new(publish::Settings {
             controller: name,
             credential_key: keys.credential_hashes,
@@ -205,7 +208,8 @@ impl Control {
             key_hash_key: keys.key_hashes,
         };
         let (reports, reported) = mpsc::channel(REPORTS);
-        let writer = Writer::new(client.clone(), fleet.is_some(), leadership, metrics.clone());
+        let asks = fleet.is_some();
+        let writer = Writer::new(client.clone(), asks, leadership, recorder, metrics.clone());
         let token = keys.admin.clone();
         let (programmes, programmed) = watch::channel(Arc::default());
         let asking = {
@@ -239,6 +243,7 @@ impl Control {
                 join.run(stop.clone()),
                 asking,
                 writer.run(reported),
+                teller.run(stop.clone()),
                 serve::serve_with(stream, routes, secure, stop.clone()),
                 sweep(fleet, args.router_service, client, stop.clone()),
                 async {

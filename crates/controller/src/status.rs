@@ -8,8 +8,10 @@
 mod entry;
 mod merge;
 mod programmed;
+mod transition;
 mod writer;
 
 pub(crate) use entry::{Live, Text};
 pub(crate) use programmed::{Observed, Seen};
+pub(crate) use transition::{Severity, Transition};
 pub(crate) use writer::{Report, Subject, Writer};

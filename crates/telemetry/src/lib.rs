@@ -10,7 +10,7 @@ mod redact;
 pub use metrics::{
     KeptWhat, Metrics,
     category::{CategoryBy, CategoryMetrics, JudgeMetrics, JudgeOutcome},
-    controller::{ControllerMetrics, StatusWrite, StreamRefusal, SweepFailure},
+    controller::{ControllerMetrics, EventEnd, StatusWrite, StreamRefusal, SweepFailure},
     handles::{AliasMetrics, AttemptMetrics, RequestEnd, TargetMetrics},
 };
 pub use redact::Redacted;

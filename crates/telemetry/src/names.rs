@@ -164,6 +164,8 @@ metrics! {
         "How long the last compilation took.";
     STATUS_WRITES = Counter "moniker_controller_status_writes_total" ["outcome"]
         "Writes of status that ended: written, conflict (somebody else wrote first) or failed.";
+    EVENTS = Counter "moniker_controller_events_total" ["outcome"]
+        "Events about transitions of conditions, by what came of them: written, failed (refused or not answered) or dropped (more than the bounds on their rate allow, or another replica writes by now).";
     API_SERVER_AWAY = Gauge "moniker_controller_api_server_away" []
         "Whether the API server has not answered for 15 seconds (1) or answers (0).";
     UNKNOWN_RESOURCES = Gauge "moniker_controller_unknown_resources" ["resource", "namespace"]

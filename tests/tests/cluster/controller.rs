@@ -1,7 +1,7 @@
 //! `moniker controller` against a real API server: the real binary, under a user that may do what
-//! `deploy/rbac.yaml` says and nothing else, driven by the real `kubectl`, and read as a router
-//! would.
+//! the chart grants and nothing else, driven by the real `kubectl`, and read as a router would.
 
+mod events;
 mod faults;
 mod fleet;
 pub(crate) mod harness;
@@ -9,6 +9,7 @@ mod keys;
 mod programmed;
 pub(crate) mod release;
 mod replicas;
+pub(crate) mod rotation;
 mod routing;
 mod serving;
 mod stability;

@@ -155,6 +155,13 @@ async fn uninstalled_it_leaves_what_the_user_made_alone() {
     for mine in ["modelalias.moniker.dev/mine", "providertarget.moniker.dev/mine", "secret/mine"] {
         assert!(left.contains(mine), "{mine} is gone: {left:?}");
     }
+    // The garbage collector takes what was owned.
+    let leases = tokio::time::timeout(Duration::from_secs(120), async {
+        while release.kubectl(&["get", "leases", "-o", "name"]).await.contains("moniker") {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    leases.await.expect("the Lease stays");
     let definitions = release.kubectl(&["get", "crd", "-o", "name"]).await;
     assert!(definitions.contains("modelaliases.moniker.dev"), "{definitions}");
 }

@@ -13,7 +13,11 @@ use testkit::upstream::{Script, Upstream};
 
 use crate::pods;
 
-const RBAC: &str = include_str!("../../../deploy/rbac.yaml");
+/// What the chart grants in the whole cluster.
+const RBAC: [&str; 2] = [
+    include_str!("../../../deploy/kustomize/base/rbac-kinds.yaml"),
+    include_str!("../../../deploy/kustomize/base/rbac-cluster.yaml"),
+];
 const TARGETS_CRD: &str = include_str!("../../../crds/moniker.dev_providertargets.yaml");
 const ALIASES_CRD: &str = include_str!("../../../crds/moniker.dev_modelaliases.yaml");
 const KEYS_CRD: &str = include_str!("../../../crds/moniker.dev_accesskeys.yaml");
@@ -32,7 +36,7 @@ impl Product {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let cluster = Cluster::attach().unwrap();
         let namespace = cluster.namespace("serving").await.unwrap();
-        for yaml in [RBAC, TARGETS_CRD, ALIASES_CRD, KEYS_CRD] {
+        for yaml in RBAC.into_iter().chain([TARGETS_CRD, ALIASES_CRD, KEYS_CRD]) {
             cluster.apply(yaml).await.unwrap();
         }
         for name in ["providertargets", "modelaliases", "accesskeys"] {
@@ -57,13 +61,16 @@ impl Product {
             json!({
                 "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
                 "metadata": {"name": format!("{namespace}-{role}")},
-                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+                "roleRef": {
+                    "apiGroup": group, "kind": "ClusterRole",
+                    "name": format!("moniker-system.moniker.{role}"),
+                },
                 "subjects": [
                     {"kind": "ServiceAccount", "name": "moniker", "namespace": namespace},
                 ],
             })
         };
-        let roles = ["moniker-controller", "moniker-controller-namespaces"].map(role);
+        let roles = ["kinds", "credentials", "cluster"].map(role);
         let service = pods::service(&namespace, "moniker", 8080);
         cluster
             .apply(&pods::list(&[&[account][..], &roles, &[pod, service]].concat()))

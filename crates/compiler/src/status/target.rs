@@ -34,6 +34,7 @@ pub(super) fn status(
         observed_generation: Some(stored.generation),
         used_by: Some(used_by),
         credential_version: target.credential_version(world, id),
+        programmed: None,
         models: i32::try_from(stored.object.spec.models.len()).ok(),
         conditions: conditions.finish(stored.generation),
     }

@@ -1,4 +1,4 @@
-//! Which aliases the ready routers serve as they are compiled now: after each publication every
+//! Which aliases and targets the ready routers serve as they are compiled now: after each publication every
 //! router is asked, by digest, for what is not known to be served yet, at most every 250 ms. What
 //! all served is not asked for again.
 
@@ -40,15 +40,15 @@ pub(crate) struct Pair {
     pub(crate) digest: Digest,
 }
 
-/// An alias, and all that it is served by.
+/// An alias or a target, and all that it is served by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Programme {
     pub(crate) generation: i64,
     pub(crate) pairs: Vec<Pair>,
 }
 
-/// Every alias that is served.
-pub(crate) type Programmes = BTreeMap<ObjectId, Programme>;
+/// Every alias and target that is served.
+pub(crate) type Programmes = BTreeMap<Subject, Programme>;
 
 /// What a router answers.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -78,7 +78,7 @@ struct Rejected {
 /// What a router said of what it was asked for; `None`: nothing.
 type Said = Option<(BTreeSet<Named>, BTreeMap<Named, String>)>;
 
-/// One alias on its way.
+/// One of them on its way.
 #[derive(Debug)]
 struct Way {
     programme: Programme,
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let work = async {
-        let mut ways: BTreeMap<ObjectId, Way> = BTreeMap::new();
+        let mut ways: BTreeMap<Subject, Way> = BTreeMap::new();
         let mut members = fleet.0.members.subscribe();
         let mut again = None;
         loop {
@@ -138,22 +138,22 @@ pub(crate) async fn run(
 }
 
 /// Takes over what is published now.
-fn take(ways: &mut BTreeMap<ObjectId, Way>, programmes: &Programmes, now: Instant) {
-    ways.retain(|id, _| programmes.contains_key(id));
-    for (id, programme) in programmes {
-        match ways.get(id) {
+fn take(ways: &mut BTreeMap<Subject, Way>, programmes: &Programmes, now: Instant) {
+    ways.retain(|subject, _| programmes.contains_key(subject));
+    for (subject, programme) in programmes {
+        match ways.get(subject) {
             Some(way) if way.programme == *programme => {}
             _ => {
                 let programme = programme.clone();
                 let way = Way { programme, since: now, told: None, arrived: false };
-                ways.insert(id.clone(), way);
+                ways.insert(subject.clone(), way);
             }
         }
     }
 }
 
 /// What is to be asked for.
-fn wanted(ways: &BTreeMap<ObjectId, Way>) -> Vec<Pair> {
+fn wanted(ways: &BTreeMap<Subject, Way>) -> Vec<Pair> {
     let pairs = ways.values().filter(|way| !way.arrived).flat_map(|way| &way.programme.pairs);
     pairs.cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -196,14 +196,14 @@ async fn ask(
     stream::iter(asking).buffer_unordered(AT_ONCE).collect().await
 }
 
-/// What follows for each alias that is on its way; what is new is to be told.
+/// What follows for each that is on its way; what is new is to be told.
 fn judge(
-    ways: &mut BTreeMap<ObjectId, Way>,
+    ways: &mut BTreeMap<Subject, Way>,
     said: &BTreeMap<String, Said>,
     now: Instant,
 ) -> Vec<(Subject, Observed)> {
     let mut news = Vec::new();
-    for (id, way) in ways.iter_mut().filter(|(_, way)| !way.arrived) {
+    for (subject, way) in ways.iter_mut().filter(|(_, way)| !way.arrived) {
         let seen = seen(&way.programme, said);
         way.arrived = seen == Seen::All;
         let behind = matches!(seen, Seen::Behind { .. });
@@ -212,7 +212,7 @@ fn judge(
         }
         way.told = Some(seen.clone());
         let generation = way.programme.generation;
-        news.push((Subject::alias(id.clone()), Observed { generation, seen }));
+        news.push((subject.clone(), Observed { generation, seen }));
     }
     news
 }
@@ -266,7 +266,7 @@ mod tests {
 
     fn programmes(digest: &str) -> Programmes {
         let pairs = vec![pair(Kind::Alias, "chat", digest), pair(Kind::Target, "t", "t")];
-        [(ObjectId::new("shop", "chat"), Programme { generation: 4, pairs })].into()
+        [(Subject::alias(ObjectId::new("shop", "chat")), Programme { generation: 4, pairs })].into()
     }
 
     type Lists = (BTreeSet<Named>, BTreeMap<Named, String>);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn told(
-        ways: &mut BTreeMap<ObjectId, Way>,
+        ways: &mut BTreeMap<Subject, Way>,
         routers: &[(&str, Option<Lists>)],
         now: Instant,
     ) -> Option<Seen> {

@@ -16,6 +16,7 @@ use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 use wire::{Commit, Encoder, FEATURES, Frame, Heartbeat, Held, Hello, PROTOCOL, Reconnect};
 
 use super::{
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     over: bool,
     /// Whether what was written tells that the state is current, as a heartbeat does.
     told: bool,
+    /// Cancelled when the router is not to be served any longer; and when this is dropped.
+    admitted: DropGuard,
     _counted: Counted,
 }
 
@@ -80,6 +83,7 @@ impl Connection {
         held: Held,
         zstd: bool,
         hints: Option<Hints>,
+        admitted: CancellationToken,
     ) -> io::Result<Self> {
         let zstd = zstd.then(|| zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL));
         let every = shared.settings.heartbeat;
@@ -100,6 +104,7 @@ impl Connection {
             hints,
             over: false,
             told: false,
+            admitted: admitted.drop_guard(),
             _counted: Counted::new(&shared.settings.metrics),
             shared,
         };
@@ -147,7 +152,8 @@ impl Connection {
 
     /// The next piece of the stream; `None`: it is over.
     pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        while !self.shared.closed.is_cancelled() {
+        let ended = self.admitted.token().clone();
+        while !self.shared.closed.is_cancelled() && !ended.is_cancelled() {
             self.fill()?;
             if !self.out.is_empty() {
                 return self.piece().map(Some);
@@ -155,6 +161,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.shared.closed.cancelled() => {}
+                () = ended.cancelled() => {}
                 changed = self.generation.changed() => {
                     if changed.is_err() {
                         return Ok(None);

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Query, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -53,6 +53,11 @@ pub async fn serve(listener: TcpListener, publisher: Publisher, stop: Cancellati
     };
     tokio::join!(crate::serve::serve(listener, routes(publisher), stop), close);
 }
+
+/// For how long whoever asks was let in: the stream ends when this is cancelled, and cancels it when it
+/// ends by itself. Laid into the request by who authenticates; without it, for ever.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Admitted(pub(crate) CancellationToken);
 
 #[derive(Deserialize)]
 struct Asked {
@@ -119,6 +124,7 @@ impl IntoResponse for Refused {
 async fn watch(
     State(publisher): State<Publisher>,
     Query(asked): Query<Asked>,
+    admitted: Option<Extension<Admitted>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
@@ -139,7 +145,9 @@ async fn watch(
     tracing::info!(router = name, resources = held.resources.len(), "a router is connected");
     let hints = hints(&publisher, name, asked.admin.as_deref());
     let shared = Arc::clone(&publisher.0);
-    let connection = Connection::new(shared, state, held, zstd, hints).map_err(Refused::Broken)?;
+    let Admitted(admitted) = admitted.map(|Extension(admitted)| admitted).unwrap_or_default();
+    let connection = Connection::new(shared, state, held, zstd, hints, admitted);
+    let connection = connection.map_err(Refused::Broken)?;
     let pieces = futures::stream::try_unfold(connection, async |mut connection| {
         Ok::<_, io::Error>(connection.next().await?.map(|piece| (piece, connection)))
     });

@@ -21,6 +21,7 @@ use super::{
     credentials::{self, Wanted},
 };
 use crate::fleet::programmed::Pair;
+use crate::status::Subject;
 
 /// How long a deletion is remembered.
 const KEPT: Duration = Duration::from_mins(10);
@@ -107,26 +108,34 @@ impl State {
         }
     }
 
-    /// Of every alias that has a form, all that a router should hold to serve it.
-    pub(super) fn pairs(&self) -> BTreeMap<ObjectId, Vec<Pair>> {
+    /// Of every alias and target that has a form, all that a router should hold to serve it.
+    pub(super) fn pairs(&self) -> BTreeMap<Subject, Vec<Pair>> {
         let one = |(id, resource): (&ObjectId, &Resource<CompiledAlias>)| {
             let Resource::Value { digest, value, .. } = resource else { return None };
             let mut pairs = vec![Pair { kind: Kind::Alias, id: id.clone(), digest: *digest }];
             let targets: BTreeSet<&ObjectId> =
                 value.candidates.iter().map(|candidate| &candidate.target).collect();
-            for target in targets {
-                if let Some(Resource::Value { digest, .. }) = self.snapshot.targets.get(target) {
-                    let (kind, id) = (Kind::Target, target.clone());
-                    pairs.push(Pair { kind, id, digest: *digest });
-                }
-                if let Some(Wanted::Set(credential, _)) = self.credentials.get(target) {
-                    let (kind, id) = (Kind::Credential, target.clone());
-                    pairs.push(Pair { kind, id, digest: credential.hash });
-                }
-            }
-            Some((id.clone(), pairs))
+            pairs.extend(targets.into_iter().flat_map(|target| self.pairs_of(target)));
+            Some((Subject::alias(id.clone()), pairs))
         };
-        self.snapshot.aliases.iter().filter_map(one).collect()
+        let aliases = self.snapshot.aliases.iter().filter_map(one);
+        let has_form = |(_, resource): &(_, &Resource<_>)| resource.value().is_some();
+        let targets = self.snapshot.targets.iter().filter(has_form);
+        let targets = targets.map(|(id, _)| (Subject::target(id.clone()), self.pairs_of(id)));
+        aliases.chain(targets).collect()
+    }
+
+    /// A target in its present form and its credential, as far as they are there.
+    fn pairs_of(&self, target: &ObjectId) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        if let Some(Resource::Value { digest, .. }) = self.snapshot.targets.get(target) {
+            pairs.push(Pair { kind: Kind::Target, id: target.clone(), digest: *digest });
+        }
+        if let Some(Wanted::Set(credential, _)) = self.credentials.get(target) {
+            let (kind, id) = (Kind::Credential, target.clone());
+            pairs.push(Pair { kind, id, digest: credential.hash });
+        }
+        pairs
     }
 
     /// Whether it has this resource, held ones too.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::merge::{Difference, difference, keep, merge};
 use super::programmed::{Observed, Told, program};
+use super::transition::{Transition, transitions};
 
 /// The count of users is written at most so often.
 const USED_BY_PERIOD: Duration = Duration::from_secs(30);
@@ -87,8 +88,8 @@ pub(crate) struct Entry {
     written: Option<(u64, Text)>,
     /// A status that is as it should be, or that writing does not change, at this version.
     settled: Option<(u64, Text)>,
-    /// A write is under way, begun for this wish and version.
-    writing: Option<(u64, Text)>,
+    /// A write is under way, begun for this wish and version, over this status.
+    writing: Option<Writing>,
     used_by_at: Option<Instant>,
     /// No write before this.
     not_before: Option<Instant>,
@@ -97,6 +98,14 @@ pub(crate) struct Entry {
     observed: Option<Observed>,
     /// The wait is for news of the object, and ends with them.
     conflicted: bool,
+}
+
+/// A write that is under way.
+#[derive(Debug)]
+struct Writing {
+    version: u64,
+    wrote: Text,
+    over: Text,
 }
 
 impl Entry {
@@ -154,6 +163,7 @@ impl Entry {
             Some((version, status)) => (*version, status.clone()),
             None => (live.version, live.status.clone()),
         };
+        let over = standing.clone();
         let standing = standing.value();
         let mut wanted = wanted.value();
         keep(&mut wanted, &standing, kept);
@@ -187,15 +197,19 @@ impl Entry {
         self.not_before = None;
         self.conflicted = false;
         self.used_by_at = Some(now.instant);
-        self.writing = Some((version, Text::of(&merged.status)));
+        self.writing = Some(Writing { version, wrote: Text::of(&merged.status), over });
         Step::Write { uid: live.uid.clone(), version, status: merged.status }
     }
 
-    /// The write ended.
-    pub(crate) fn done(&mut self, outcome: Outcome, now: Instant) {
-        let Some((based_on, wrote)) = self.writing.take() else { return };
+    /// The write ended; what of it is news.
+    pub(crate) fn done(&mut self, outcome: Outcome, now: Instant) -> Vec<Transition> {
+        let Some(Writing { version: based_on, wrote, over }) = self.writing.take() else {
+            return Vec::new();
+        };
+        let mut news = Vec::new();
         match outcome {
             Outcome::Written { version, status } => {
+                news = transitions(&over.value(), &wrote.value());
                 self.settled = Some((version, wrote));
                 // Not if the watch was faster.
                 if version > self.version() {
@@ -212,6 +226,7 @@ impl Entry {
             Outcome::Later(delay) => self.not_before = Some(now + delay),
             Outcome::Useless => self.settled = Some((based_on, wrote)),
         }
+        news
     }
 }
 

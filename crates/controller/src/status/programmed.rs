@@ -1,4 +1,4 @@
-//! Whether routers serve an alias, as its status tells it. It is sticky: once every ready router
+//! Whether routers serve an alias or a target, as its status tells it. It is sticky: once every ready router
 //! served a generation, routers that come, go or restart change nothing of that; only one that
 //! rejects it does. Pure.
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use api::{ConditionType, Reason};
 
-/// What was seen of one alias on the ready routers.
+/// What was seen of one object on the ready routers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// There is none.
@@ -19,7 +19,7 @@ pub(crate) enum Seen {
     All,
 }
 
-/// What was seen of a generation of an alias.
+/// What was seen of a generation of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Observed {
     pub(crate) generation: i64,

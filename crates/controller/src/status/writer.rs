@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::entry::{Entry, Live, Now, Outcome, Step, Text};
 use super::programmed::Observed;
+use crate::events::{News, Recorder};
 use crate::lease::Leadership;
 use crate::watch::{Backoff, Kind, said, version};
 
@@ -33,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NEWS: Duration = Duration::from_secs(2);
 
 /// An object that has a status of ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Subject {
     pub(crate) kind: Kind,
     pub(crate) id: ObjectId,
@@ -44,6 +45,25 @@ impl Subject {
     pub(crate) fn alias(id: ObjectId) -> Self {
         Self { kind: Kind::Alias, id }
     }
+
+    /// A target.
+    pub(crate) fn target(id: ObjectId) -> Self {
+        Self { kind: Kind::Target, id }
+    }
+
+    fn resource(&self) -> ApiResource {
+        match self.kind {
+            Kind::Alias => ApiResource::erase::<ModelAlias>(&()),
+            Kind::Key => ApiResource::erase::<AccessKey>(&()),
+            _ => ApiResource::erase::<ProviderTarget>(&()),
+        }
+    }
+
+    /// Its `apiVersion` and `kind`.
+    pub(crate) fn gvk(&self) -> (String, String) {
+        let resource = self.resource();
+        (resource.api_version, resource.kind)
+    }
 }
 
 /// News for the writer.
@@ -53,7 +73,7 @@ pub(crate) enum Report {
     Wanted(Vec<(Subject, Option<Text>)>),
     /// What the API server holds of those that changed; `None`: gone.
     Live(Vec<(Subject, Option<Live>)>),
-    /// What was seen of aliases on the ready routers.
+    /// What was seen of aliases and targets on the ready routers.
     Observed(Vec<(Subject, Observed)>),
     /// The routers were asked what they see of credentials, and what is wanted tells it.
     Asked,
@@ -79,6 +99,8 @@ pub(crate) struct Writer {
     writes: JoinSet<(Subject, Result<DynamicObject, Failed>)>,
     /// Whether this replica writes at all.
     leadership: Leadership,
+    /// Who tells the transitions.
+    recorder: Recorder,
     metrics: Arc<ControllerMetrics>,
 }
 
@@ -90,12 +112,13 @@ enum Failed {
 }
 
 impl Writer {
-    /// `asks`: routers are asked what they see of credentials and which aliases they serve; until
+    /// `asks`: routers are asked what they see of credentials and what they serve; until
     /// they were, what stands of that stays.
     pub(crate) fn new(
         client: Client,
         asks: bool,
         leadership: Leadership,
+        recorder: Recorder,
         metrics: Arc<ControllerMetrics>,
     ) -> Self {
         let kept = asks.then(|| ConditionType::Healthy.name());
@@ -111,6 +134,7 @@ impl Writer {
             terminating: BTreeSet::new(),
             writes: JoinSet::new(),
             leadership,
+            recorder,
             metrics,
         }
     }
@@ -190,7 +214,7 @@ impl Writer {
     }
 
     fn entry(&mut self, subject: &Subject) -> &mut Entry {
-        let programmed = self.asks && subject.kind == Kind::Alias;
+        let programmed = self.asks && matches!(subject.kind, Kind::Alias | Kind::Target);
         self.entries.entry(subject.clone()).or_insert_with(|| Entry::new(programmed))
     }
 
@@ -228,11 +252,7 @@ impl Writer {
     }
 
     fn write(&mut self, subject: Subject, uid: &str, version: u64, status: &Value) {
-        let resource = match subject.kind {
-            Kind::Alias => ApiResource::erase::<ModelAlias>(&()),
-            Kind::Key => ApiResource::erase::<AccessKey>(&()),
-            _ => ApiResource::erase::<ProviderTarget>(&()),
-        };
+        let resource = subject.resource();
         let objects: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &subject.id.namespace, &resource);
         // The uid and the version make it fail on an object that is not the one looked at.
@@ -259,9 +279,11 @@ impl Writer {
     }
 
     fn written(&mut self, subject: Subject, result: Result<DynamicObject, Failed>) {
+        let mut uid = String::new();
         let outcome = match result {
             Ok(object) => {
                 self.backoffs.remove(&subject);
+                uid = object.metadata.uid.clone().unwrap_or_default();
                 let version = version(object.metadata.resource_version.as_deref());
                 Outcome::Written { version, status: Text::of(&object.data["status"]) }
             }
@@ -276,7 +298,14 @@ impl Writer {
             Outcome::Later(_) | Outcome::Useless => StatusWrite::Failed,
         });
         if let Some(entry) = self.entries.get_mut(&subject) {
-            entry.done(outcome, Instant::now());
+            let news = entry.done(outcome, Instant::now());
+            // Nothing is made where everything is about to end.
+            if !self.terminating.contains(&*subject.id.namespace) {
+                for transition in news {
+                    let (subject, uid) = (subject.clone(), uid.clone());
+                    self.recorder.record(News { subject, uid, transition });
+                }
+            }
         }
         self.look(subject);
     }

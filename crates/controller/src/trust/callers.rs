@@ -20,13 +20,16 @@ use parking_lot::Mutex;
 use routing::{Digest, ObjectId};
 use telemetry::{ControllerMetrics, StreamRefusal};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
-use tracing::warn;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, warn};
 
+use crate::publish::Admitted;
 use crate::watch::said;
 
 /// How long a judgement is kept.
 const KEPT: Duration = Duration::from_secs(60);
+/// How often whose stream is open is judged again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How many judgements are kept; then they are all forgotten.
 const MOST: usize = 4096;
 /// The longest token that is looked at.
@@ -109,6 +112,33 @@ impl Callers {
         match timeout(PATIENCE, asked).await {
             Ok(verdict) => verdict,
             Err(_elapsed) => Err(unavailable("it does not answer")),
+        }
+    }
+
+    /// Judges whose stream is open again and again, and ends it once the token is not good any more:
+    /// the ServiceAccount is gone, or its time is over and the router has another one by now. While
+    /// the API server cannot be asked the stream goes on.
+    async fn look_after(self, proof: HeaderMap, admitted: Admitted) {
+        loop {
+            tokio::select! {
+                () = admitted.0.cancelled() => return,
+                () = sleep(AGAIN) => {}
+            }
+            let Ok(token) = token(&proof) else { return };
+            let hash = Digest::of_parts([b"token", token.as_bytes()]);
+            let judged = async {
+                // Never closed.
+                let _turn = self.0.judging.acquire().await;
+                self.judge(token, hash).await
+            };
+            match timeout(PATIENCE, judged).await {
+                Ok(Err(refusal)) if refusal.kind != StreamRefusal::Unavailable => {
+                    debug!("a stream is ended: {}", refusal.message);
+                    admitted.0.cancel();
+                    return;
+                }
+                Ok(_) | Err(_) => {}
+            }
         }
     }
 
@@ -239,11 +269,23 @@ pub(crate) fn guarded(routes: Router, callers: Callers) -> Router {
 async fn guard(
     State(callers): State<Callers>,
     peer: Option<Extension<Peer>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match callers.check(request.headers()).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let admitted = Admitted::default();
+            let mut proof = HeaderMap::new();
+            if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+                proof.insert(header::AUTHORIZATION, value.clone());
+            }
+            request.extensions_mut().insert(admitted.clone());
+            let response = next.run(request).await;
+            if response.status() == StatusCode::OK {
+                tokio::spawn(callers.look_after(proof, admitted));
+            }
+            response
+        }
         Err(refusal) => {
             callers.refused(&refusal, peer.map(|Extension(Peer(address))| address.ip()));
             refusal.into_response()

@@ -36,7 +36,7 @@ const QUEUE: usize = 1024;
 const ABSENT_PERIOD: Duration = Duration::from_secs(5);
 
 /// What is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Alias,
     Target,

@@ -19,6 +19,17 @@ pub enum StatusWrite {
     Failed,
 }
 
+/// What became of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventEnd {
+    /// It stands, or is counted on one that does.
+    Written,
+    /// It was refused or not answered.
+    Failed,
+    /// There were too many, or another replica writes by now.
+    Dropped,
+}
+
 /// Why a sweep got no report of a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweepFailure {
@@ -99,6 +110,7 @@ pub struct ControllerMetrics {
     compiled: Count,
     last_compile: Mutex<Duration>,
     writes: [Count; 3],
+    events: [Count; 3],
     /// Whether the API server has not answered for a while.
     away: Count,
     /// What cannot be read, as resource and namespace (empty for all).
@@ -121,6 +133,7 @@ impl Default for ControllerMetrics {
             compiled: Count::default(),
             last_compile: Mutex::default(),
             writes: Default::default(),
+            events: Default::default(),
             away: Count::default(),
             unknown: Mutex::default(),
             snapshot: Mutex::default(),
@@ -146,6 +159,11 @@ impl ControllerMetrics {
     /// A write of status ended.
     pub fn status_write(&self, end: StatusWrite) {
         self.writes[end as usize].inc();
+    }
+
+    /// An Event was told, or was not.
+    pub fn event(&self, end: EventEnd) {
+        self.events[end as usize].inc();
     }
 
     /// Somebody was refused on the stream's port.
@@ -205,6 +223,9 @@ impl ControllerMetrics {
         families.count(&names::API_SERVER_AWAY, &[], self.away.get());
         for (outcome, writes) in ["written", "conflict", "failed"].iter().zip(&self.writes) {
             families.count(&names::STATUS_WRITES, &[outcome], writes.get());
+        }
+        for (outcome, events) in ["written", "failed", "dropped"].iter().zip(&self.events) {
+            families.count(&names::EVENTS, &[outcome], events.get());
         }
         for (resource, namespace) in &*self.unknown.lock() {
             families.add(&names::UNKNOWN_RESOURCES, &[resource, namespace], 1.0);

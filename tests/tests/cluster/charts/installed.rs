@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::ca::Ca;
 use testkit::helm::{self, Version};
 
-use super::super::controller::harness;
 use super::super::controller::release::{Release, port};
+use super::super::controller::{harness, rotation};
 use super::{objects, parsed};
 
 /// Installs or upgrades a release; it must not fail.
@@ -79,14 +80,16 @@ async fn refusals(plane: &testkit::control_plane::ControlPlane) -> Vec<String> {
     lines.filter(|line| line.contains("code=\"403\"")).map(str::to_owned).collect()
 }
 
-/// Serves an alias under exactly what the chart grants.
-async fn controller_is_refused_nothing(values: &str, args: &[&str]) {
+/// Serves an alias under exactly what the chart grants. `tls`: the Secret of the stream's certificate,
+/// or empty.
+async fn controller_is_refused_nothing(values: &str, tls: &str, args: &[&str]) {
     let (plane, _) = harness::plane().await;
     for namespace in ["moniker-system", "shop"] {
         harness::kubectl(&plane, &["create", "namespace", namespace]).await;
     }
     let user = plane.service_account("moniker-system", "own").await.unwrap();
-    let values = format!("controller: {{serviceAccount: {{name: own}}}}\n{values}\n");
+    let controller = format!("{{serviceAccount: {{name: own}}, tlsSecretName: {tls:?}}}");
+    let values = format!("controller: {controller}\n{values}\n");
     helm_upgrade(&plane, &["--namespace", "moniker-system", "moniker"], &values).await;
     for (verb, what, namespace) in [
         ("list", "modelaliases", "shop"),
@@ -104,6 +107,13 @@ async fn controller_is_refused_nothing(values: &str, args: &[&str]) {
         Release { namespace: "moniker-system".to_owned(), files: TempDir::new().unwrap() };
     let service = ["--router-service", "moniker-system/moniker-router-admin"];
     let args = [&service[..], args].concat();
+    let secret = format!("--tls-secret={tls}");
+    let mut args = args;
+    if !tls.is_empty() {
+        args.push(&secret);
+        let ca = Ca::new().unwrap();
+        plane.apply(&rotation::kept(&release, &ca)).await.unwrap();
+    }
     let controller = release.controller(&user, "127.0.0.1:0", &args).await;
     plane.apply(&harness::target("shop", "openai", "k-1")).await.unwrap();
     plane.apply(&harness::alias("shop", "chat", &["openai"])).await.unwrap();
@@ -120,11 +130,17 @@ async fn controller_is_refused_nothing(values: &str, args: &[&str]) {
 
 #[tokio::test]
 async fn a_controller_needs_no_more_than_the_chart_grants() {
-    controller_is_refused_nothing("logFormat: json", &[]).await;
+    controller_is_refused_nothing("logFormat: json", "", &[]).await;
 }
 
 #[tokio::test]
 async fn a_controller_of_some_namespaces_needs_no_more_either() {
     let values = "watchNamespaces: [shop]";
-    controller_is_refused_nothing(values, &["--watch-namespaces", "shop"]).await;
+    controller_is_refused_nothing(values, "", &["--watch-namespaces", "shop"]).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_somebody_else_keeps_may_be_read() {
+    let values = "watchNamespaces: [shop]";
+    controller_is_refused_nothing(values, "stream-tls", &["--watch-namespaces", "shop"]).await;
 }

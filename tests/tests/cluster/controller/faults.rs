@@ -2,8 +2,8 @@
 //! decode, no permission.
 
 use super::harness::{
-    Controller, alias, bare_plane, condition, install, kubectl, plane, ready, secret, target,
-    target_alone, until,
+    Controller, ROLES, alias, bare_plane, condition, install, kubectl, plane, ready, secret,
+    target, target_alone, until,
 };
 
 #[tokio::test]
@@ -123,7 +123,9 @@ rules:
     router.until("Alias", &alias_id, usable).await;
 
     // Once it may read, it does.
-    plane.bind_cluster_role(&user, "moniker-controller").await.unwrap();
+    for role in ROLES {
+        plane.bind_cluster_role(&user, role).await.unwrap();
+    }
     router.until("Credential", &id, |frame| frame["material"]["key"] == "sk-one").await;
     ready(&plane, &namespace, "modelalias/chat").await;
 }

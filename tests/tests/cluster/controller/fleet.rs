@@ -14,23 +14,11 @@ use telemetry::feedback;
 use testkit::control_plane::ControlPlane;
 use tokio::net::TcpListener;
 
-use super::harness::{Controller, condition, kubectl, plane, ready, target, until};
+use super::harness::{Controller, condition, grant_own, kubectl, plane, target, until};
 
 /// Addresses that the namespace of these tests has for routers: the API server takes no loopback
 /// address.
 pub(crate) const ADDRESSES: [&str; 3] = ["198.18.0.1", "198.18.0.2", "198.18.0.3"];
-
-/// The right to read slices, in one namespace alone, as the chart would give it.
-fn binding(namespace: &str) -> String {
-    format!(
-        "apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: moniker-controller-routers, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: moniker-controller-routers}}
-subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: moniker}}]
-"
-    )
-}
 
 /// A slice of the Service `routers` with these endpoints: address, pod and whether it is ready.
 pub(crate) fn slice(
@@ -84,7 +72,9 @@ async fn router(address: &str, port: u16, report: Report) -> (u16, Arc<Mutex<Rep
         let text = feedback::text(&told.lock());
         async move { text }
     });
-    let routes = axum::Router::new().route("/metrics", metrics);
+    // It holds all that it is asked for.
+    let check = axum::routing::post(async || axum::Json(json!({})));
+    let routes = axum::Router::new().route("/metrics", metrics).route("/config/check", check);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     (port, report)
 }
@@ -97,7 +87,7 @@ fn tells(fleet: &Value, routers: u64, attempts: f64) -> bool {
 }
 
 async fn swept(plane: &ControlPlane, user: &testkit::control_plane::User, ns: &str) -> Controller {
-    plane.apply(&binding(ns)).await.unwrap();
+    grant_own(plane, user, ns).await;
     let service = format!("{ns}/routers");
     Controller::start(user, &["--router-service", &service, "--sweep-interval", "200ms"]).await
 }
@@ -111,7 +101,10 @@ async fn slices_say_which_routers_are_asked_and_counted() {
     router(ADDRESSES[2], port, report(&namespace, 100.0)).await;
     let controller = swept(&plane, &user, &namespace).await;
     plane.apply(&target(&namespace, "openai", "sk-one")).await.unwrap();
-    ready(&plane, &namespace, "providertarget/openai").await;
+    until(&plane, &namespace, "providertarget/openai", |object| {
+        condition(object, "Programmed")["reason"] == "NoRouters"
+    })
+    .await;
     let [one, two, three] = ADDRESSES;
     let first = [(one, "r-1", true), (two, "r-2", false)];
     plane.apply(&slice(&namespace, "routers-a", port, &first)).await.unwrap();

@@ -17,7 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often something is asked that cannot tell by itself.
 const PERIOD: Duration = Duration::from_millis(20);
 
-const RBAC: &str = include_str!("../../../../deploy/rbac.yaml");
+/// What the chart grants in the whole cluster, for a release `moniker` in `moniker-system`.
+const RBAC: [&str; 2] = [
+    include_str!("../../../../deploy/kustomize/base/rbac-kinds.yaml"),
+    include_str!("../../../../deploy/kustomize/base/rbac-cluster.yaml"),
+];
+/// The roles in it, under names that no release has.
+pub(crate) const ROLES: [&str; 3] = ["chart.kinds", "chart.credentials", "chart.cluster"];
+/// What it grants in the release's own namespace.
+const OWN: &str = include_str!("../../../../deploy/kustomize/base/rbac-release.yaml");
 pub(crate) const TARGETS_CRD: &str =
     include_str!("../../../../crds/moniker.dev_providertargets.yaml");
 pub(crate) const ALIASES_CRD: &str = include_str!("../../../../crds/moniker.dev_modelaliases.yaml");
@@ -26,9 +34,11 @@ const KEYS_CRD: &str = include_str!("../../../../crds/moniker.dev_accesskeys.yam
 /// A control plane without our kinds, and the user that the controller is there.
 pub(crate) async fn bare_plane() -> (ControlPlane, User) {
     let plane = ControlPlane::start(Version::Current).await.unwrap();
-    plane.apply(RBAC).await.unwrap();
+    for yaml in RBAC {
+        plane.apply(&yaml.replace("moniker-system.moniker.", "chart.")).await.unwrap();
+    }
     let user = plane.user("moniker").unwrap();
-    for role in ["moniker-controller", "moniker-controller-namespaces"] {
+    for role in ROLES {
         plane.bind_cluster_role(&user, role).await.unwrap();
     }
     (plane, user)
@@ -39,6 +49,21 @@ pub(crate) async fn plane() -> (ControlPlane, User) {
     let (plane, user) = bare_plane().await;
     install(&plane).await;
     (plane, user)
+}
+
+/// Grants a user what a release's controller may do in the release's own namespace.
+pub(crate) async fn grant_own(plane: &ControlPlane, user: &User, namespace: &str) {
+    plane.apply(&OWN.replace("moniker-system", namespace)).await.unwrap();
+    let binding = format!(
+        "apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: of-the-test, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: moniker-controller}}
+subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {}}}]
+",
+        user.name()
+    );
+    plane.apply(&binding).await.unwrap();
 }
 
 /// Installs our kinds and waits until they are served.

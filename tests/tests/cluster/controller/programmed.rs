@@ -56,7 +56,11 @@ async fn an_alias_is_ready_once_every_ready_router_serves_it() {
     .await;
     assert_eq!(condition(&object, "Ready")["status"], "Unknown");
     assert!(condition(&object, "Stalled").is_null() && condition(&object, "Reconciling").is_null());
-    ready(&plane, &namespace, "providertarget/openai").await;
+    let object = until(&plane, &namespace, "providertarget/openai", |object| {
+        reason(object, "Programmed") == "NoRouters"
+    })
+    .await;
+    assert_eq!(condition(&object, "Ready")["status"], "Unknown");
 
     // A real one comes.
     let admin = format!("--admin={}:0", ADDRESSES[0]);
@@ -69,6 +73,14 @@ async fn an_alias_is_ready_once_every_ready_router_serves_it() {
     let columns = kubectl(&plane, &["get", "ma", "-n", &namespace]).await;
     let row = columns.lines().last().unwrap().split_whitespace().collect::<Vec<_>>();
     assert_eq!(row[3..6], ["1/1", "True", "All"], "{columns}");
+    ready(&plane, &namespace, "providertarget/openai").await;
+    let columns = kubectl(&plane, &["get", "pt", "-n", &namespace]).await;
+    let row = columns.lines().last().unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(row[..6], ["openai", "OpenAI", "1", "True", "All", "1"], "{columns}");
+    let of_target = until(&plane, &namespace, "providertarget/openai", |object| {
+        object["status"]["programmed"]["routers"] == "All"
+    })
+    .await;
     let before = until(&plane, &namespace, "modelalias/chat", |object| {
         object["status"]["programmed"]["routers"] == "All"
     })
@@ -90,6 +102,18 @@ async fn an_alias_is_ready_once_every_ready_router_serves_it() {
     assert!(message.contains("r-2") && !message.contains("r-1"), "{message}");
     let same = super::harness::get(&plane, &namespace, "modelalias/chat").await;
     assert_eq!(same["status"], before["status"], "a scale event rewrites no status");
+    let same = super::harness::get(&plane, &namespace, "providertarget/openai").await;
+    let [now, then] = [&same, &of_target].map(|target| &target["status"]["conditions"]);
+    assert_eq!(now, then, "nor that of a target");
+
+    // A target that is edited waits for it too, and its credential counts.
+    plane.apply(&target(&namespace, "other", "sk-two")).await.unwrap();
+    let object = until(&plane, &namespace, "providertarget/other", |object| {
+        reason(object, "Programmed") == "RoutersDisconnected"
+    })
+    .await;
+    assert_eq!(object["status"]["programmed"]["routers"], "1/2");
+    assert_eq!(condition(&object, "Ready")["reason"], "RoutersDisconnected");
 
     // One that cannot use it is named, with why, to whoever has the right to ask.
     let third = SocketAddr::new(ADDRESSES[2].parse().unwrap(), admin.port());
@@ -114,4 +138,5 @@ async fn an_alias_is_ready_once_every_ready_router_serves_it() {
     })
     .await;
     assert!(condition(&object, "Stalled").is_null(), "{object:#}");
+    ready(&plane, &namespace, "providertarget/other").await;
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::control_plane::{ControlPlane, User};
 
-use super::harness::{Controller, RealRouter, get, until};
+use super::harness::{Controller, RealRouter, get, grant_own, until};
 
 /// The ServiceAccount of its routers.
 pub(crate) const ROUTERS: &str = "moniker-router";
@@ -24,11 +24,10 @@ impl Release {
     /// Applies what is shipped, and lets this user be its controller.
     pub(crate) async fn install(plane: &ControlPlane, user: &User) -> Self {
         let namespace = plane.namespace("release").await.unwrap();
-        plane.bind_cluster_role(user, "moniker-controller-tokens").await.unwrap();
         let this = Self { namespace, files: TempDir::new().unwrap() };
         plane.apply(&this.objects()).await.unwrap();
         plane.service_account(&this.namespace, ROUTERS).await.unwrap();
-        plane.apply(&this.bindings(user.name())).await.unwrap();
+        grant_own(plane, user, &this.namespace).await;
         this
     }
 
@@ -41,22 +40,6 @@ impl Release {
                 format!(
                     "apiVersion: v1\nkind: {kind}\n\
                      metadata: {{name: moniker-{suffix}, namespace: {namespace}}}\n"
-                )
-            })
-            .join("---\n")
-    }
-
-    fn bindings(&self, user: &str) -> String {
-        ["release", "routers"]
-            .map(|role| {
-                let namespace = &self.namespace;
-                format!(
-                    "apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: moniker-{role}, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: moniker-controller-{role}}}
-subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {user}}}]
-"
                 )
             })
             .join("---\n")

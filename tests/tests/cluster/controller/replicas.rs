@@ -57,5 +57,8 @@ async fn the_holder_of_the_lease_may_die_and_nothing_that_is_served_depends_on_i
     let third = release.controller(&user, "127.0.0.1:0", &[]).await;
     third.until("/metrics", |_, text| text.contains("moniker_controller_leader 1\n")).await;
     let lease = super::harness::get(&plane, &namespace, "lease/moniker-controller").await;
+    // What is removed with the release takes it along.
+    let owner = super::harness::get(&plane, &namespace, "configmap/moniker-ca").await;
+    assert_eq!(lease["metadata"]["ownerReferences"][0]["uid"], owner["metadata"]["uid"]);
     assert!(lease["spec"]["holderIdentity"].as_str().is_some_and(|holder| !holder.is_empty()));
 }

@@ -39,6 +39,17 @@ async fn a_router_that_starts_alone_serves_what_it_served() {
         }
     };
     kept(true).await;
+    // The snapshot is written after them.
+    let snapshot = || {
+        let mut files = std::fs::read_dir(state.path().join("moniker")).into_iter().flatten();
+        files.any(|file| {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+            text.contains("\"chat\"") && text.contains("first")
+        })
+    };
+    while !snapshot() {
+        tokio::task::yield_now().await;
+    }
     drop(router);
 
     // Nobody is there any more.

@@ -101,6 +101,35 @@ async fn routers_of_the_release_follow_the_stream_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_the_account_that_it_was_opened_by() {
+    let (plane, user) = plane().await;
+    let release = Release::install(&plane, &user).await;
+    let namespace = release.namespace.clone();
+    let controller = release.controller(&user, "127.0.0.1:0", &[]).await;
+    let port = port(&controller);
+    let trusted = trusting(&release, &plane, port).await;
+    let watch = format!("{}{WATCH}", release.url(port));
+    let token =
+        plane.token(&namespace, super::release::ROUTERS, &release.audience()).await.unwrap();
+    let request = trusted.post(&watch).body("{}").bearer_auth(&token);
+    let mut stream = request.send().await.unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
+    kubectl(&plane, &["delete", "serviceaccount", super::release::ROUTERS, "-n", &namespace]).await;
+    // It goes on until it is looked at again, and then says so.
+    let mut all = Vec::new();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(120), async {
+        while let Some(bytes) = stream.chunk().await.unwrap() {
+            all.extend_from_slice(&bytes);
+        }
+    });
+    ended.await.expect("the stream goes on");
+    let all = String::from_utf8(all).unwrap();
+    let last = all.lines().last().unwrap();
+    assert!(last.contains("\"RECONNECT\""), "{last}");
+    assert_eq!(ask(&trusted, &watch, Some(&token)).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_router_of_the_release_keeps_what_it_believes_to_itself() {
     let (plane, user) = plane().await;
     let release = Release::install(&plane, &user).await;

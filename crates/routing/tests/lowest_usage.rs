@@ -187,7 +187,8 @@ fn tell(fleet: &mut [Vec<Limits>], limits: &[u64], now: Nanos) {
             let key = LimitKey { target, quota, dimension: Dimension::Requests };
             #[expect(clippy::cast_precision_loss, reason = "small")]
             let share = *limit as f64;
-            router[n].tell(now, 50, &[FleetLimit { key, share, others, age_ms: 0 }]);
+            let told = FleetLimit { key, share, others, age_ms: 0 };
+            router[n].tell(now, 50, [told.word()]);
         }
     }
 }

@@ -6,7 +6,10 @@
 use proptest::prelude::*;
 use routing::{
     Digest, ObjectId,
-    fleet::{Dimension, Draw, FleetLimit, FleetModel, FleetView, LimitKey},
+    fleet::{
+        Dimension, Draw, FleetKey, FleetKeyLimit, FleetLimit, FleetModel, FleetView, KeyId,
+        LimitKey,
+    },
     hmac::Hmac,
     key::KeyHash,
     material::{AwsKey, GoogleKey, Material},
@@ -49,18 +52,26 @@ fn upsert() -> impl Strategy<Value = Frame> {
 
 /// Of numbers that survive JSON to the bit.
 fn fleet() -> impl Strategy<Value = Frame> {
-    (any::<u32>(), id(), "[ -~]{1,20}", any::<i32>(), any::<bool>(), any::<u32>()).prop_map(
-        |(routers, target, model, n, of_quota, age)| {
+    let draws = (any::<i32>(), any::<bool>(), any::<u32>());
+    (any::<u32>(), id(), "[ -~]{1,20}", draws, digest()).prop_map(
+        |(routers, target, model, (n, of_quota, age), uid)| {
             let (value, age_ms) = (f64::from(n) / 64.0, u64::from(age));
             let mut sums = Sums::default();
             sums.set(TimeScale::Slow, Part::FirstTokenLog, value);
             let quota = of_quota.then(|| model.clone());
             let key = LimitKey { target: target.clone(), quota, dimension: Dimension::Tokens };
             let others = Draw { demand: value, used: 1.0, recent: 0.5 };
+            let dimension = Dimension::InFlight;
+            let caller = FleetKey {
+                key: KeyId { id: target.clone(), uid },
+                limits: vec![FleetKeyLimit { dimension, share: value, others }],
+                age_ms,
+            };
             Frame::Fleet(FleetView {
                 routers,
                 models: vec![FleetModel { target: target.clone(), model, age_ms, sums }],
                 limits: vec![FleetLimit { key, share: value, others, age_ms }],
+                keys: vec![caller],
                 probes: vec![target],
             })
         },

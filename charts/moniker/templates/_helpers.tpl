@@ -179,6 +179,11 @@ envFrom:
 {{- fail (printf "exportingNamespaces names %s, which watchNamespaces does not: add it there" .) -}}
 {{- end -}}
 {{- end -}}
+{{- range .Values.workloadIdentityNamespaces -}}
+{{- if not (has . $watched) -}}
+{{- fail (printf "workloadIdentityNamespaces names %s, which watchNamespaces does not: add it there" .) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $router.allowAnonymous (not (has $router.allowAnonymous $watched)) -}}
 {{- fail (printf "router.allowAnonymous is %s, which watchNamespaces does not name: its callers would be served nothing" $router.allowAnonymous) -}}
 {{- end -}}

@@ -91,6 +91,7 @@ vocabulary! {
         NameConflict(Permanent) = "An older alias of the namespace has the same model name.",
         ModelNotOffered(Permanent) = "The ProviderTarget does not list the model.",
         HostNotAllowed(Permanent) = "The Secret's annotation moniker.dev/allowed-hosts does not name the endpoint's host.",
+        IdentityNotPermitted(Permanent) = "The namespace is not one of the controller's --workload-identity-namespaces.",
         ExportNotPermitted(Permanent) = "The namespace is not one of the controller's --exporting-namespaces.",
         SelectorUnavailable(Permanent) = "The controller may not read the labels of namespaces, so export by Selector admits none.",
         KeyInUse(Permanent) = "An older AccessKey has the same key.",

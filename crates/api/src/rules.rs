@@ -111,6 +111,7 @@ fn provider_target() -> Vec<Rule> {
         found.collect::<Vec<_>>().join(", ")
     };
     let with_key = auths(AuthKind::needs_secret_key);
+    let without_secret = auths(|kind| !kind.needs_secret());
     let connection = spellings(CONNECTION_HEADERS);
     let generations: Vec<_> = Endpoint::ALL.iter().map(|e| format!("'/{}'", e.path())).collect();
     let generations = generations.join(", ");
@@ -173,14 +174,14 @@ fn provider_target() -> Vec<Rule> {
         rule(
             "auth-secret-required",
             AUTH,
-            "self.type == 'None' || has(self.secretRef)",
+            &format!("self.type in [{without_secret}] || has(self.secretRef)"),
             "secretRef is required: name the Secret and the key that hold the credential, or set type: None",
         ),
         rule(
             "auth-secret-refused",
             AUTH,
-            "self.type != 'None' || !has(self.secretRef)",
-            "secretRef means nothing with type: None: remove it, or set type: Bearer",
+            &format!("!(self.type in [{without_secret}]) || !has(self.secretRef)"),
+            "secretRef means nothing with type None or WorkloadIdentity: remove it, or set the type of the credential that the Secret holds",
         ),
         rule(
             "auth-secret-key",

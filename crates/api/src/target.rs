@@ -195,10 +195,13 @@ pub struct Tls {
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
     /// Bearer: `Authorization: Bearer KEY`. Header: the key in a header of its own. AWSSigV4: requests
-    /// are signed. GoogleServiceAccount: tokens for a key of a service account. None: no credential.
+    /// are signed. GoogleServiceAccount: tokens for a key of a service account. WorkloadIdentity: the
+    /// routers' own identity at the provider's cloud, without a Secret; for namespaces alone that the
+    /// controller's --workload-identity-namespaces names. None: no credential.
     /// Each provider takes some of them: OpenAI and OpenAICompatible Bearer and Header; AzureOpenAI
-    /// and Anthropic Header and Bearer; Gemini Header; VertexAI GoogleServiceAccount; Bedrock AWSSigV4,
-    /// and Bearer for its API keys.
+    /// Header, Bearer and WorkloadIdentity; Anthropic Header and Bearer; Gemini Header; VertexAI
+    /// GoogleServiceAccount and WorkloadIdentity; Bedrock AWSSigV4, WorkloadIdentity, and Bearer for
+    /// its API keys.
     #[serde(rename = "type")]
     pub kind: AuthKind,
     /// The Secret, in the namespace of this object, that holds the credential.

@@ -65,6 +65,17 @@ pub struct Args {
         value_parser = api::common::namespace
     )]
     pub exporting_namespaces: Vec<String>,
+
+    /// The namespaces that may use the routers' own identity, as the controller is told, separated by
+    /// commas. Default: all.
+    #[arg(
+        long,
+        env = "MONIKER_WORKLOAD_IDENTITY_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ',',
+        value_parser = api::common::namespace
+    )]
+    pub workload_identity_namespaces: Vec<String>,
 }
 
 /// What is printed.
@@ -101,14 +112,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> u8 {
     }
 }
 
+/// These namespaces; all of them where none is named.
+fn all_or(named: &[String]) -> Namespaces {
+    let named: BTreeSet<_> = named.iter().cloned().collect();
+    if named.is_empty() { Namespaces::All } else { Namespaces::Named(named) }
+}
+
 fn check(args: &Args) -> Report {
-    let named: BTreeSet<_> = args.exporting_namespaces.iter().cloned().collect();
     let settings = Settings {
-        exporting_namespaces: if named.is_empty() {
-            Namespaces::All
-        } else {
-            Namespaces::Named(named)
-        },
+        exporting_namespaces: all_or(&args.exporting_namespaces),
+        workload_identity_namespaces: all_or(&args.workload_identity_namespaces),
         cluster_domain: args.cluster_domain.clone(),
         dev: args.dev,
         ..Settings::default()

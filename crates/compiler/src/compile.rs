@@ -72,6 +72,10 @@ fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
     }
     for (id, target) in resolved.targets {
         let Some(stored) = world.targets.get(id) else { continue };
+        if target.value.is_err() && target.lost_identity() {
+            // The last good form, which routers would keep, may use the identity: it goes.
+            continue;
+        }
         snapshot.targets.insert(id.clone(), target_resource(stored.version, target));
     }
     for (id, alias) in resolved.aliases {

@@ -82,7 +82,9 @@ pub(crate) fn read(
     };
     let named = || key.ok_or_else(|| Unfit::NoKey(String::new()));
     match kind {
-        AuthKind::Bearer | AuthKind::Header | AuthKind::None => Ok(Material::Key(text(named()?)?)),
+        AuthKind::Bearer | AuthKind::Header | AuthKind::WorkloadIdentity | AuthKind::None => {
+            Ok(Material::Key(text(named()?)?))
+        }
         AuthKind::AWSSigV4 => Ok(Material::Aws(AwsKey {
             access_key_id: text(AWS_ID)?,
             secret_access_key: text(AWS_SECRET)?,
@@ -111,7 +113,7 @@ pub fn supposed(kind: AuthKind, key: Option<&str>) -> Vec<(String, SecretBytes)>
                 "-----BEGIN PRIVATE KEY-----", "token_uri": "https://oauth2.googleapis.com/token"}"#;
             key.map(|key| entry(key, file)).into_iter().collect()
         }
-        AuthKind::Bearer | AuthKind::Header | AuthKind::None => {
+        AuthKind::Bearer | AuthKind::Header | AuthKind::WorkloadIdentity | AuthKind::None => {
             key.map(|key| entry(key, "supposed")).into_iter().collect()
         }
     }

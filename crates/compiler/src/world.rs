@@ -176,6 +176,8 @@ impl Default for Namespaces {
 pub struct Settings {
     /// The namespaces whose objects may be exported beyond them.
     pub exporting_namespaces: Namespaces,
+    /// The namespaces whose targets may use the routers' own identity.
+    pub workload_identity_namespaces: Namespaces,
     /// The cluster's domain, such as `cluster.local`.
     pub cluster_domain: String,
     /// `moniker dev`: plain HTTP and loopback are fine.
@@ -191,6 +193,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             exporting_namespaces: Namespaces::default(),
+            workload_identity_namespaces: Namespaces::default(),
             cluster_domain: "cluster.local".to_owned(),
             dev: false,
             credential_version_key: SecretBytes::new(vec![0; 32]),
@@ -203,6 +206,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("exporting_namespaces", &self.exporting_namespaces)
+            .field("workload_identity_namespaces", &self.workload_identity_namespaces)
             .field("cluster_domain", &self.cluster_domain)
             .field("dev", &self.dev)
             .finish_non_exhaustive()

@@ -55,6 +55,18 @@ pub struct Args {
     )]
     pub exporting_namespaces: Vec<String>,
 
+    /// The namespaces whose ProviderTargets may use the routers' own identity at a cloud
+    /// (`auth.type: WorkloadIdentity`), separated by commas: who may write ProviderTargets there can
+    /// spend what that identity may. Default: none.
+    #[arg(
+        long,
+        env = "MONIKER_WORKLOAD_IDENTITY_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ',',
+        value_parser = api::common::namespace
+    )]
+    pub workload_identity_namespaces: Vec<String>,
+
     /// The Service whose ready endpoints are the routers: each is asked for what it saw, and told
     /// what all others saw and its shares of the limits. Their admin port is the Service's port
     /// named `admin`, else 9090. Without it nobody is asked or told.

@@ -202,6 +202,9 @@ impl Control {
             exporting_namespaces: Namespaces::Named(
                 args.exporting_namespaces.into_iter().collect(),
             ),
+            workload_identity_namespaces: Namespaces::Named(
+                args.workload_identity_namespaces.into_iter().collect(),
+            ),
             cluster_domain: args.cluster_domain,
             dev: false,
             credential_version_key: keys.credential_versions,

@@ -24,7 +24,7 @@ use router::{
     link::Trust,
     pipeline::Options,
     run::{Config, Running, seed},
-    upstream::UpstreamConfig,
+    upstream::{Environment, UpstreamConfig},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -246,6 +246,7 @@ async fn start(
         upstream: UpstreamConfig {
             dev: true,
             allow_cidrs: args.allow_cidr.clone(),
+            environment: Environment::of_process(),
             ..UpstreamConfig::default()
         },
         grace: Config::GRACE,

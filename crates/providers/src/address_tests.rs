@@ -35,7 +35,7 @@ fn target_with(
             ca_bundle: None,
             server_name: None,
         },
-        auth: CompiledAuth { kind: AuthKind::None, header: None },
+        auth: CompiledAuth { kind: AuthKind::None, header: None, identity: false },
         headers: Vec::new(),
         models: vec![model.clone()],
         ejection: CompiledEjection::default(),

@@ -31,7 +31,10 @@ pub fn auth_header(
     let key = key.strip_suffix(b"\r").unwrap_or(key);
     let (name, mut value) = match kind {
         // A token or a signature is no header that is known beforehand.
-        AuthKind::None | AuthKind::AWSSigV4 | AuthKind::GoogleServiceAccount => return Ok(None),
+        AuthKind::None
+        | AuthKind::AWSSigV4
+        | AuthKind::GoogleServiceAccount
+        | AuthKind::WorkloadIdentity => return Ok(None),
         AuthKind::Bearer => {
             check(key)?;
             let value = [b"Bearer ", key].concat();

@@ -7,7 +7,9 @@
 
 mod ask;
 mod aws;
+mod environment;
 mod google;
+mod identity;
 mod renew;
 mod sigv4;
 
@@ -19,7 +21,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use providers::target::auth_header;
 use routing::{
-    AuthKind,
+    AuthKind, ProviderKind,
     material::{AwsKey, Material},
     outcome::Fault,
     snapshot::{CompiledOptions, CompiledTarget},
@@ -27,26 +29,38 @@ use routing::{
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use self::{renew::Renewed, sigv4::Scope};
+pub use self::environment::Environment;
+use self::{
+    identity::{Cloud, Identities},
+    renew::{Refusal, Renewed},
+    sigv4::Scope,
+};
 use crate::upstream::{Pools, Segments, UpstreamConfig};
 
 /// How far a clock may be off before AWS refuses signatures.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Who gives tokens, and how they are reached: what all credentials share.
-#[derive(Debug)]
 pub(crate) struct Issuers {
     /// Connections to issuers, apart from those to providers: they live on another runtime.
     pools: Pools,
-    /// AWS's token service, where it is not the region's own.
-    sts_url: Option<String>,
+    /// What this process's environment says of its own identity.
+    environment: Environment,
+    /// What is given for that.
+    identities: Identities,
 }
 
 impl Issuers {
     /// Issuers that are reached as this says.
     pub(crate) fn new(config: UpstreamConfig) -> Arc<Self> {
-        let sts_url = config.sts_url.clone();
-        Arc::new(Self { pools: Pools::new(config), sts_url })
+        let environment = config.environment.clone();
+        Arc::new(Self { pools: Pools::new(config), environment, identities: Identities::default() })
+    }
+}
+
+impl std::fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuers").field("environment", &self.environment).finish_non_exhaustive()
     }
 }
 
@@ -89,8 +103,8 @@ enum Form {
 /// The key that signs.
 enum Keys {
     Own(Box<AwsKey>),
-    /// Of a role that is assumed with another.
-    Assumed(Arc<Renewed<AwsKey>>),
+    /// Of a role that is assumed, or of the router's own identity.
+    Given(Arc<Renewed<AwsKey>>),
 }
 
 impl Credential {
@@ -144,7 +158,7 @@ impl Credential {
                 Ok(())
             }
             Form::Signature { keys: Keys::Own(key), region } => sign(key, region, request),
-            Form::Signature { keys: Keys::Assumed(keys), region } => {
+            Form::Signature { keys: Keys::Given(keys), region } => {
                 let issued = keys.get().await?;
                 sign(&issued.value, region, request)
             }
@@ -169,7 +183,7 @@ impl Credential {
                 tokens.current().map(|issued| of_header(&issued.value)).unwrap_or_default()
             }
             Form::Signature { keys: Keys::Own(key), .. } => of_key(key),
-            Form::Signature { keys: Keys::Assumed(keys), .. } => {
+            Form::Signature { keys: Keys::Given(keys), .. } => {
                 keys.current().map(|issued| of_key(&issued.value)).unwrap_or_default()
             }
         }
@@ -236,7 +250,7 @@ impl Form {
                 let last = before.and_then(|(tokens, _)| tokens.current());
                 let (issuers, key) = (Arc::clone(issuers), key.clone());
                 let who = format!("{} at {}", target.id, key.token_uri);
-                Self::Token(Renewed::start(who, last, move || {
+                Self::Token(Renewed::start(who, last, Refusal::Ends, move || {
                     let (issuers, key) = (Arc::clone(&issuers), key.clone());
                     Box::pin(async move { google::token(&issuers, &key).await })
                 }))
@@ -250,24 +264,43 @@ impl Form {
                     return Self::Signature { keys: Keys::Own(Box::new(key.clone())), region };
                 };
                 let before = previous.and_then(|(_, before)| match &before.form {
-                    Self::Signature { keys: Keys::Assumed(keys), .. } => {
+                    Self::Signature { keys: Keys::Given(keys), .. } => {
                         Some((keys, before.is_of(material)))
                     }
                     _ => None,
                 });
                 if let Some((keys, true)) = before {
-                    return Self::Signature { keys: Keys::Assumed(Arc::clone(keys)), region };
+                    return Self::Signature { keys: Keys::Given(Arc::clone(keys)), region };
                 }
                 let last = before.and_then(|(keys, _)| keys.current());
                 let asked = (Arc::clone(issuers), key.clone(), role.clone(), region.clone());
                 let who = format!("{} for {role}", target.id);
-                let keys = Renewed::start(who, last, move || {
+                let keys = Renewed::start(who, last, Refusal::Ends, move || {
                     let (issuers, key, role, region) = asked.clone();
                     Box::pin(async move { aws::assume(&issuers, &key, &role, &region).await })
                 });
-                Self::Signature { keys: Keys::Assumed(keys), region }
+                Self::Signature { keys: Keys::Given(keys), region }
+            }
+            (AuthKind::WorkloadIdentity, _) if target.auth.identity => {
+                Self::of_identity(target, issuers)
             }
             // Nothing there, or what belongs to another form of the target.
+            _ => Self::Missing,
+        }
+    }
+}
+
+impl Form {
+    /// What the cloud of the target's provider gives for the router's own identity, which a target
+    /// may use that has leave.
+    fn of_identity(target: &CompiledTarget, issuers: &Arc<Issuers>) -> Self {
+        match (target.provider, &target.options) {
+            (ProviderKind::AzureOpenAI, _) => Self::Token(identity::token(issuers, Cloud::Azure)),
+            (ProviderKind::VertexAI, _) => Self::Token(identity::token(issuers, Cloud::Google)),
+            (ProviderKind::Bedrock, CompiledOptions::Bedrock { region, role_arn }) => {
+                let keys = identity::keys(issuers, region, role_arn.as_deref());
+                Self::Signature { keys: Keys::Given(keys), region: region.clone() }
+            }
             _ => Self::Missing,
         }
     }

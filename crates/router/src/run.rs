@@ -28,7 +28,7 @@ use crate::{
     probe, server,
     store::{Applied, Store},
     tls::{ServerTls, TlsError},
-    upstream::{Pools, UpstreamConfig},
+    upstream::{Environment, Pools, UpstreamConfig},
 };
 
 /// How long the last events of streams that are ended have to reach their callers.
@@ -137,7 +137,7 @@ impl Config {
                 allow_cidrs: args.allow_cidr,
                 resolve,
                 dev: args.dev,
-                sts_url: std::env::var("AWS_ENDPOINT_URL_STS").ok(),
+                environment: Environment::of_process(),
             },
             grace: args.grace_period,
         })

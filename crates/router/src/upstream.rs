@@ -17,7 +17,7 @@ mod tls;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock, Weak},
 };
 
@@ -25,6 +25,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use routing::snapshot::CompiledEndpoint;
 
+pub use crate::credentials::Environment;
 use crate::credentials::Issuers;
 
 pub use conn::PooledBody;
@@ -41,8 +42,8 @@ pub struct UpstreamConfig {
     pub resolve: Vec<(String, SocketAddr)>,
     /// `moniker dev`: plain HTTP and loopback are fine for every target.
     pub dev: bool,
-    /// AWS's token service, where it is not the region's own.
-    pub sts_url: Option<String>,
+    /// What says which identity this process has at which cloud, and where that is.
+    pub environment: Environment,
 }
 
 /// The pools of all endpoints: targets with the same endpoint share one.
@@ -62,11 +63,13 @@ struct Key {
     service: bool,
     ca_bundle: Option<String>,
     server_name: Option<String>,
+    reserved: &'static [IpAddr],
 }
 
-impl From<&CompiledEndpoint> for Key {
-    fn from(endpoint: &CompiledEndpoint) -> Self {
+impl Key {
+    fn new(endpoint: &CompiledEndpoint, reserved: &'static [IpAddr]) -> Self {
         Self {
+            reserved,
             url: endpoint.url.clone(),
             service: endpoint.service,
             ca_bundle: endpoint.ca_bundle.clone(),
@@ -94,12 +97,23 @@ impl Pools {
     /// The pool of an endpoint: the one that is in use for the same endpoint, else a new one. An
     /// endpoint that cannot be connected to has a pool too, which says why on every request.
     pub fn pool(&self, endpoint: &CompiledEndpoint) -> Arc<EndpointPool> {
-        let key = Key::from(endpoint);
+        self.identity(endpoint, &[])
+    }
+
+    /// The same for who asks for the identity of this process, at one of these addresses if there are
+    /// any: no target can name them.
+    pub(crate) fn identity(
+        &self,
+        endpoint: &CompiledEndpoint,
+        reserved: &'static [IpAddr],
+    ) -> Arc<EndpointPool> {
+        let key = Key::new(endpoint, reserved);
         let mut pools = self.by_endpoint.lock();
         if let Some(pool) = pools.get(&key).and_then(Weak::upgrade) {
             return pool;
         }
-        let dialer = dial::Dialer::new(endpoint, Arc::clone(&self.config), || self.roots());
+        let dialer =
+            dial::Dialer::new((endpoint, reserved), Arc::clone(&self.config), || self.roots());
         let pool = Arc::new(EndpointPool::new(endpoint, dialer));
         pools.retain(|_, pool| pool.strong_count() > 0);
         pools.insert(key, Arc::downgrade(&pool));

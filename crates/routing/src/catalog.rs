@@ -86,14 +86,19 @@ impl ProviderKind {
             Self::OpenAI | Self::OpenAICompatible => {
                 &[AuthKind::Bearer, AuthKind::Header, AuthKind::None]
             }
-            Self::AzureOpenAI | Self::Anthropic => {
-                &[AuthKind::Header, AuthKind::Bearer, AuthKind::None]
+            Self::AzureOpenAI => {
+                &[AuthKind::Header, AuthKind::Bearer, AuthKind::WorkloadIdentity, AuthKind::None]
             }
+            Self::Anthropic => &[AuthKind::Header, AuthKind::Bearer, AuthKind::None],
             // A key as a bearer token is refused there.
             Self::Gemini => &[AuthKind::Header, AuthKind::None],
-            Self::VertexAI => &[AuthKind::GoogleServiceAccount, AuthKind::None],
+            Self::VertexAI => {
+                &[AuthKind::GoogleServiceAccount, AuthKind::WorkloadIdentity, AuthKind::None]
+            }
             // Bearer: Bedrock's API keys.
-            Self::Bedrock => &[AuthKind::AWSSigV4, AuthKind::Bearer, AuthKind::None],
+            Self::Bedrock => {
+                &[AuthKind::AWSSigV4, AuthKind::Bearer, AuthKind::WorkloadIdentity, AuthKind::None]
+            }
         }
     }
 
@@ -156,6 +161,8 @@ closed! {
         AWSSigV4,
         /// `Authorization: Bearer <token>`; tokens are given for a key of a Google service account.
         GoogleServiceAccount,
+        /// Tokens or keys that the provider's cloud gives for the routers' own identity.
+        WorkloadIdentity,
         /// No credential.
         None,
     }
@@ -164,7 +171,7 @@ closed! {
 impl AuthKind {
     /// Whether a Secret holds the credential.
     pub fn needs_secret(self) -> bool {
-        !matches!(self, Self::None)
+        !matches!(self, Self::None | Self::WorkloadIdentity)
     }
 
     /// Whether one key of the Secret holds it, rather than several of fixed names.

@@ -460,6 +460,10 @@ pub struct CompiledAuth {
     /// The header's name, in lower case, for [`AuthKind::Header`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
+    /// Whether the target may use the routers' own identity: its namespace is one of those that the
+    /// operator names. Without it [`AuthKind::WorkloadIdentity`] is a credential that is missing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub identity: bool,
 }
 
 /// A model that a target serves.

@@ -32,7 +32,7 @@ fn target(price: Option<Price>) -> CompiledTarget {
             ca_bundle: None,
             server_name: None,
         },
-        auth: CompiledAuth { kind: AuthKind::None, header: None },
+        auth: CompiledAuth { kind: AuthKind::None, header: None, identity: false },
         headers: vec![],
         models: vec![CompiledModel {
             name: "m".into(),

@@ -108,7 +108,7 @@ impl World {
                 ca_bundle: None,
                 server_name: None,
             },
-            auth: CompiledAuth { kind: AuthKind::Bearer, header: None },
+            auth: CompiledAuth { kind: AuthKind::Bearer, header: None, identity: false },
             headers: Vec::new(),
             models: vec![CompiledModel {
                 name: "m".to_owned(),

@@ -66,7 +66,28 @@ pub(super) fn check(spec: &ProviderTargetSpec, problems: &mut Problems) -> Compi
             is_token(name) && name.len() <= 128 && !CONNECTION_HEADERS.contains(&name.as_str());
         problems.check(fine, "spec.auth.header.name", "is no header that can carry a key");
     }
-    CompiledAuth { kind: auth.kind, header }
+    CompiledAuth { kind: auth.kind, header, identity: false }
+}
+
+/// Whether a target may use the routers' own identity. It is what every target that may shares, so
+/// that the operator says whose they are.
+pub(super) fn identity(world: &World, id: &ObjectId, auth: &Auth, faults: &mut Vec<Fault>) -> bool {
+    if auth.kind != AuthKind::WorkloadIdentity {
+        return false;
+    }
+    let permitted = world.settings.workload_identity_namespaces.contains(&id.namespace);
+    if !permitted {
+        faults.push(Fault::new(
+            Reason::IdentityNotPermitted,
+            "spec.auth.type",
+            format!(
+                "WorkloadIdentity is not for namespace {}: the controller's \
+                 --workload-identity-namespaces must name it; or use a Secret",
+                id.namespace
+            ),
+        ));
+    }
+    permitted
 }
 
 /// A header's name that routers can write, in lower case.

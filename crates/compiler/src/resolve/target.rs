@@ -92,7 +92,7 @@ impl<'a> ResolvedTarget<'a> {
         let options = options::check(spec, &mut problems);
         let place = endpoint::check(&world.settings, id, (spec, &options), &mut problems);
         let headers = headers(spec, &mut problems);
-        let auth = auth::check(spec, &mut problems);
+        let mut auth = auth::check(spec, &mut problems);
         let models = models(spec, &mut problems);
         let ejection = ejection(spec, &mut problems);
         let quotas = quota::quotas(spec, &mut problems);
@@ -103,6 +103,7 @@ impl<'a> ResolvedTarget<'a> {
         }
         let ca_bundle = endpoint::ca_bundle(world, id, spec, &mut faults);
         endpoint::service(world, id, spec, &mut faults);
+        auth.identity = auth::identity(world, id, &spec.auth, &mut faults);
         let host = place.as_ref().and_then(|place| place.host.as_deref());
         let held = faults.iter().any(Fault::holds);
         let credential = auth::credential(world, id, &spec.auth, (host, held), &mut faults);
@@ -134,6 +135,11 @@ impl<'a> ResolvedTarget<'a> {
         };
         let offers = spec.models.iter().take(MAX_MODELS).map(|m| m.name.as_str()).collect();
         Self { value, offers, export, export_fault, faults, cordoned, credential }
+    }
+
+    /// Whether it wants the routers' own identity and may not use it.
+    pub(crate) fn lost_identity(&self) -> bool {
+        self.faults.iter().any(|fault| fault.reason == Reason::IdentityNotPermitted)
     }
 
     /// The version of its credential, to be shown.

@@ -52,6 +52,8 @@ fn add(world: &mut World, document: &Value) {
                 Value::String(_) => Namespaces::All,
                 list => Namespaces::Named(strings(list)),
             };
+            let identity = &document["workloadIdentityNamespaces"];
+            settings.workload_identity_namespaces = Namespaces::Named(strings(identity));
             settings.dev = document["dev"].as_bool().unwrap_or_default();
             world.now = document["now"].as_i64();
             if let Some(domain) = document["clusterDomain"].as_str() {

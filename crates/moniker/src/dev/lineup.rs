@@ -148,6 +148,7 @@ impl Lineup {
             version: self.number,
             settings: Settings {
                 exporting_namespaces: Namespaces::All,
+                workload_identity_namespaces: Namespaces::All,
                 dev: true,
                 credential_version_key: self.key.clone(),
                 key_hash_key: self.hash_key.clone(),

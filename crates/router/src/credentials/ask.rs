@@ -1,15 +1,22 @@
 //! One question to an issuer: a small request, a small answer, and the guard of every endpoint.
 
-use std::time::Duration;
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body::Body as _;
+use jiff::Timestamp;
+use providers::scrub::scrub;
 use routing::{outcome::Fault, snapshot::CompiledEndpoint};
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::Unissued;
+use super::{Unissued, renew::Issued};
 use crate::upstream::{PooledBody, Pools, Reuse, Segments};
 
 /// How long a question may take, connecting included.
@@ -19,11 +26,20 @@ const CONNECT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 256 << 10;
 /// The most of an issuer's words that is passed on, in bytes.
 const MAX_WORDS: usize = 300;
+/// The longest that a token is believed to last, and how long one does that does not say.
+const MOST: Duration = Duration::from_secs(24 * 3600);
+const UNSAID: Duration = Duration::from_secs(3600);
+/// The type of a [`form`].
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A question that is ready to be sent: its `host` is set.
 pub(super) struct Question {
     pub(super) request: Request<Segments>,
     endpoint: CompiledEndpoint,
+    /// Addresses that are for questions alone.
+    reserved: &'static [IpAddr],
+    /// What was sent and must not come back in words.
+    hidden: Option<Zeroizing<String>>,
     /// Whom it is for, for messages.
     who: String,
 }
@@ -32,6 +48,7 @@ pub(super) struct Question {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
+    hidden: Option<Zeroizing<String>>,
     who: String,
 }
 
@@ -60,13 +77,39 @@ impl Question {
             ca_bundle: None,
             server_name: None,
         };
-        Ok(Self { request, endpoint, who: authority })
+        Ok(Self { request, endpoint, reserved: &[], hidden: None, who: authority })
     }
 
     /// Sends a header with it.
     #[must_use]
     pub(super) fn header(mut self, name: header::HeaderName, value: &'static str) -> Self {
         self.request.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        self
+    }
+
+    /// Sends a credential with it, as the value of `authorization`.
+    #[must_use]
+    pub(super) fn authorized(mut self, value: HeaderValue) -> Self {
+        self.hidden = value
+            .to_str()
+            .ok()
+            .map(|text| Zeroizing::new(text.strip_prefix("Bearer ").unwrap_or(text).to_owned()));
+        self.request.headers_mut().insert(header::AUTHORIZATION, value);
+        self
+    }
+
+    /// Keeps a token that is in the body out of what is told of the answer.
+    #[must_use]
+    pub(super) fn hiding(mut self, token: &str) -> Self {
+        self.hidden = Some(Zeroizing::new(token.to_owned()));
+        self
+    }
+
+    /// Puts it to an identity service, which is reached in plain HTTP and at these addresses, although
+    /// nothing else may be.
+    #[must_use]
+    pub(super) fn at(mut self, reserved: &'static [IpAddr]) -> Self {
+        self.reserved = reserved;
         self
     }
 
@@ -80,15 +123,15 @@ impl Question {
     }
 
     async fn answered(self, pools: &Pools) -> Result<Answer, Unissued> {
-        let Self { request, endpoint, who } = self;
-        let pool = pools.pool(&endpoint);
+        let Self { request, endpoint, reserved, hidden, who } = self;
+        let pool = pools.identity(&endpoint, reserved);
         let sent = Box::pin(pool.send(request, Reuse::Fresh, CONNECT)).await;
         let sent = sent.map_err(|error| {
             Unissued::new(Fault::Connect, format!("no token from {who}: {error}"))
         })?;
         let (parts, body) = sent.response.into_parts();
         let body = read(body, &who).await?;
-        Ok(Answer { status: parts.status, body, who })
+        Ok(Answer { status: parts.status, body, hidden, who })
     }
 }
 
@@ -123,10 +166,15 @@ impl Answer {
         if self.status.is_success() && value.is_object() {
             return Ok(value);
         }
-        let text = |name: &str| value.get(name).and_then(Value::as_str);
-        let code = text("error");
-        let words = text("error_description");
-        Err(self.refused(&[code, words].into_iter().flatten().collect::<Vec<_>>().join(": ")))
+        // As OAuth has it, as Google's APIs do, and as AWS does.
+        let text = |path: &str| value.pointer(path).and_then(Value::as_str);
+        let code = ["/error", "/error/status", "/code"].into_iter().find_map(text);
+        let words = ["/error_description", "/error/message", "/message"].into_iter().find_map(text);
+        let told: Vec<_> = [code, words].into_iter().flatten().collect();
+        // The metadata server answers in plain text.
+        let plain = value.is_null().then(|| String::from_utf8_lossy(&self.body));
+        let plain = plain.filter(|text| !text.trim_start().starts_with('<'));
+        Err(self.refused(&plain.map_or_else(|| told.join(": "), String::from)))
     }
 
     /// The failure that this answer is: the issuer's refusal, or its own trouble.
@@ -137,6 +185,8 @@ impl Answer {
             500.. => Fault::ServerError,
             _ => Fault::InvalidResponse,
         };
+        let secrets = self.hidden.as_ref().map(|hidden| hidden.as_str());
+        let words = scrub(words, secrets.as_slice());
         let words: String = words.chars().filter(|c| !c.is_control()).collect();
         let words = words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or_default();
         let (who, status) = (&self.who, self.status);
@@ -153,4 +203,38 @@ impl Answer {
         let message = format!("the answer of {} has no {what}", self.who);
         Unissued::new(Fault::InvalidResponse, message)
     }
+}
+
+/// A form (`application/x-www-form-urlencoded`).
+pub(super) fn form(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// The token in an answer as OAuth has it (RFC 6749, 5.1), asked for at that time.
+pub(super) fn bearer(answer: &Answer, asked: Instant) -> Result<Issued<HeaderValue>, Unissued> {
+    let value = answer.json()?;
+    let token = value.get("access_token").and_then(Value::as_str);
+    let token =
+        token.filter(|token| !token.is_empty()).ok_or_else(|| answer.lacks("access_token"))?;
+    let header =
+        bearer_of(token).ok_or_else(|| answer.lacks("access_token that a header may hold"))?;
+    // Some write the number as text.
+    let lasts =
+        value.get("expires_in").and_then(|v| v.as_u64().or_else(|| v.as_str()?.parse().ok()));
+    let lasts = lasts.map_or(UNSAID, Duration::from_secs).min(MOST);
+    Ok(Issued { value: header, expires: asked + lasts })
+}
+
+/// A token as the value of `authorization`; `None`: no header may hold it.
+pub(super) fn bearer_of(token: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// When a time of RFC 3339 comes, which an answer to a question of then names; `None`: it is no time.
+pub(super) fn until(text: &str, asked: Instant) -> Option<Instant> {
+    let ends = SystemTime::from(text.parse::<Timestamp>().ok()?);
+    let lasts = ends.duration_since(SystemTime::now()).unwrap_or_default();
+    Some(asked + lasts.min(MOST))
 }

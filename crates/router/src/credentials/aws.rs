@@ -4,22 +4,25 @@
 use std::time::{Duration, SystemTime};
 
 use http::{Method, header};
-use jiff::Timestamp;
 use routing::{material::AwsKey, outcome::Fault};
 use tokio::time::Instant;
 
 use super::{
     Issuers, Unissued,
-    ask::{Answer, Question},
+    ask::{Answer, FORM, Question, form, until},
+    environment::variable,
     renew::Issued,
     sigv4::{self, Scope},
 };
 
 /// How long an assumed role is asked for; more than an hour a role may refuse.
-const LASTS: Duration = Duration::from_secs(3600);
+pub(super) const LASTS: Duration = Duration::from_secs(3600);
+
+/// The version of the token service's API.
+pub(super) const VERSION: &str = "2011-06-15";
 
 /// The token service of a region.
-fn sts_url(region: &str) -> String {
+pub(super) fn sts_url(region: &str) -> String {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     format!("https://sts.{region}.{domain}/")
 }
@@ -31,16 +34,16 @@ pub(super) async fn assume(
     role: &str,
     region: &str,
 ) -> Result<Issued<AwsKey>, Unissued> {
-    let url = issuers.sts_url.clone().unwrap_or_else(|| sts_url(region));
+    let url = issuers.environment.get(variable::AWS_STS);
+    let url = url.map_or_else(|| sts_url(region), str::to_owned);
     let body = form(&[
         ("Action", "AssumeRole"),
-        ("Version", "2011-06-15"),
+        ("Version", VERSION),
         ("RoleArn", role),
         ("RoleSessionName", "moniker"),
         ("DurationSeconds", &LASTS.as_secs().to_string()),
     ]);
-    let mut question = Question::new(Method::POST, &url, body)?
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let mut question = Question::new(Method::POST, &url, body)?.header(header::CONTENT_TYPE, FORM);
     let request = &mut question.request;
     let hash = sigv4::hash(request.body().slices().map(|slice| &**slice));
     let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -52,7 +55,7 @@ pub(super) async fn assume(
 }
 
 /// The key in an answer of the token service, which is XML.
-fn key_of(answer: &Answer, asked: Instant) -> Result<Issued<AwsKey>, Unissued> {
+pub(super) fn key_of(answer: &Answer, asked: Instant) -> Result<Issued<AwsKey>, Unissued> {
     let text = String::from_utf8_lossy(&answer.body);
     if !answer.status.is_success() {
         let code = element(&text, "Code").unwrap_or_default();
@@ -65,10 +68,8 @@ fn key_of(answer: &Answer, asked: Instant) -> Result<Issued<AwsKey>, Unissued> {
         secret_access_key: part("SecretAccessKey")?.into(),
         session_token: Some(part("SessionToken")?.into()),
     };
-    let ends: Timestamp =
-        part("Expiration")?.parse().map_err(|_| answer.lacks("Expiration that is a time"))?;
-    let lasts = SystemTime::from(ends).duration_since(SystemTime::now()).unwrap_or_default();
-    Ok(Issued { value, expires: asked + lasts.min(24 * LASTS) })
+    let ends = until(&part("Expiration")?, asked);
+    Ok(Issued { value, expires: ends.ok_or_else(|| answer.lacks("Expiration that is a time"))? })
 }
 
 /// The text of the first element of this name: what these answers hold is flat, and its values are of
@@ -77,11 +78,6 @@ fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     Some(text.trim().replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-}
-
-/// A form (`application/x-www-form-urlencoded`).
-fn form(pairs: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 #[cfg(test)]

@@ -12,19 +12,19 @@ use http::{HeaderValue, Method, header};
 use routing::{material::GoogleKey, outcome::Fault};
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
     Issuers, Unissued,
-    ask::{Answer, Question},
+    ask::{FORM, Question, bearer},
     renew::Issued,
 };
 
 /// What the token is for.
-const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// How long an assertion holds, the longest that Google takes, and so its token.
-const LASTS: Duration = Duration::from_secs(3600);
+pub(super) const LASTS: Duration = Duration::from_secs(3600);
 
 /// Asks for a token: the value of `authorization`.
 pub(super) async fn token(
@@ -38,26 +38,11 @@ pub(super) async fn token(
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"
     );
     let answer = Question::new(Method::POST, &key.token_uri, body)?
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::CONTENT_TYPE, FORM)
+        .hiding(&assertion)
         .ask(&issuers.pools)
         .await?;
     bearer(&answer, asked)
-}
-
-/// The token in an answer as OAuth has it (RFC 6749, 5.1), asked for at that time.
-pub(super) fn bearer(answer: &Answer, asked: Instant) -> Result<Issued<HeaderValue>, Unissued> {
-    let value = answer.json()?;
-    let token = value.get("access_token").and_then(Value::as_str);
-    let token =
-        token.filter(|token| !token.is_empty()).ok_or_else(|| answer.lacks("access_token"))?;
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| answer.lacks("access_token that a header may hold"))?;
-    header.set_sensitive(true);
-    // Some write the number as text.
-    let lasts =
-        value.get("expires_in").and_then(|v| v.as_u64().or_else(|| v.as_str()?.parse().ok()));
-    let lasts = lasts.map_or(LASTS, Duration::from_secs).min(24 * LASTS);
-    Ok(Issued { value: header, expires: asked + lasts })
 }
 
 /// The assertion that the key's owner asks for a token (RFC 7515, compact; RS256).

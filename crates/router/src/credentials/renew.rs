@@ -31,6 +31,15 @@ impl<T> Issued<T> {
     }
 }
 
+/// What a refusal says of what was given before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is of a new key, and what an older one was given must not hide that: it ends.
+    Ends,
+    /// Nothing: it goes on to its end.
+    Waits,
+}
+
 /// One attempt at getting it.
 pub(crate) type Asking<T> = Pin<Box<dyn Future<Output = Result<Issued<T>, Unissued>> + Send>>;
 
@@ -38,6 +47,7 @@ pub(crate) type Asking<T> = Pin<Box<dyn Future<Output = Result<Issued<T>, Unissu
 pub(crate) struct Renewed<T> {
     issued: ArcSwapOption<Issued<T>>,
     told: watch::Sender<Told>,
+    refusal: Refusal,
     /// Ends the task with this: what it fetches by is wiped then.
     _alive: DropGuard,
 }
@@ -55,6 +65,7 @@ impl<T: Send + Sync + 'static> Renewed<T> {
     pub(crate) fn start(
         who: String,
         last: Option<Arc<Issued<T>>>,
+        refusal: Refusal,
         ask: impl Fn() -> Asking<T> + Send + 'static,
     ) -> Arc<Self> {
         let alive = CancellationToken::new();
@@ -62,6 +73,7 @@ impl<T: Send + Sync + 'static> Renewed<T> {
         let this = Arc::new(Self {
             issued: ArcSwapOption::new(last),
             told,
+            refusal,
             _alive: alive.clone().drop_guard(),
         });
         let cell = Arc::downgrade(&this);
@@ -102,8 +114,7 @@ impl<T: Send + Sync + 'static> Renewed<T> {
                     tracing::warn!(credential = who, error = %why, "no credential is given");
                 }
                 *failures += 1;
-                // A refusal is of the new key: what an older one was given must not hide that.
-                if why.fault == Fault::Auth {
+                if why.fault == Fault::Auth && self.refusal == Refusal::Ends {
                     self.issued.store(None);
                 }
                 self.told.send_replace(Told::Failed(why));
@@ -167,11 +178,18 @@ mod tests {
 
     impl Giver {
         fn start(last: Option<Arc<Issued<u32>>>) -> (Self, Arc<Renewed<u32>>) {
+            Self::start_with(last, Refusal::Ends)
+        }
+
+        fn start_with(
+            last: Option<Arc<Issued<u32>>>,
+            refusal: Refusal,
+        ) -> (Self, Arc<Renewed<u32>>) {
             let (answers, given) = mpsc::unbounded_channel::<Answer>();
             let given = Arc::new(tokio::sync::Mutex::new(given));
             let asked = Arc::new(AtomicU32::new(0));
             let count = Arc::clone(&asked);
-            let cell = Renewed::start("test".to_owned(), last, move || {
+            let cell = Renewed::start("test".to_owned(), last, refusal, move || {
                 let (given, count) = (Arc::clone(&given), Arc::clone(&count));
                 Box::pin(async move {
                     count.fetch_add(1, Ordering::SeqCst);
@@ -256,10 +274,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_nothing_new_ends_nothing() {
+        let (giver, cell) = Giver::start_with(None, Refusal::Waits);
+        giver.answers.send(Ok((1, HOUR))).unwrap();
+        assert_eq!(cell.get().await.unwrap().value, 1);
+        for _ in 0..100 {
+            giver.answers.send(Err(Fault::Auth)).unwrap();
+        }
+        tokio::time::sleep(HOUR.saturating_sub(MARGIN + SECOND)).await;
+        assert_eq!(cell.get().await.unwrap().value, 1);
+        assert!(giver.asked() > 2);
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(cell.get().await.err().unwrap().fault, Fault::Auth);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_task_ends_with_what_it_is_for() {
         let held = Arc::new(());
         let seen = Arc::downgrade(&held);
-        let cell = Renewed::<u32>::start("test".to_owned(), None, move || {
+        let cell = Renewed::<u32>::start("test".to_owned(), None, Refusal::Ends, move || {
             let held = Arc::clone(&held);
             Box::pin(async move {
                 std::future::pending::<()>().await;

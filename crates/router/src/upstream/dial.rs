@@ -1,7 +1,12 @@
 //! Making a connection: the endpoint's URL is taken apart once, then each connection resolves the
 //! name, judges the addresses, tries those that are left and speaks TLS.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http::HeaderValue;
@@ -60,9 +65,10 @@ fn stays_here(host: &Host) -> bool {
 }
 
 impl Dialer {
-    /// Takes an endpoint apart. `roots` are the public authorities.
+    /// Takes an endpoint apart, and the addresses that are reserved for it. `roots` are the public
+    /// authorities.
     pub(super) fn new(
-        endpoint: &CompiledEndpoint,
+        (endpoint, reserved): (&CompiledEndpoint, &'static [IpAddr]),
         config: Arc<UpstreamConfig>,
         roots: impl FnOnce() -> Arc<RootCertStore>,
     ) -> Self {
@@ -84,7 +90,7 @@ impl Dialer {
             Some(_) => HeaderValue::from_str(&authority),
             None => HeaderValue::from_str(host),
         };
-        let plan = Plan::new(endpoint, &url, &config, roots);
+        let plan = Plan::new((endpoint, reserved), &url, &config, roots);
         Self { authority, host_header: host_header.ok(), plan, config }
     }
 
@@ -194,7 +200,7 @@ impl Dialer {
 
 impl Plan {
     fn new(
-        endpoint: &CompiledEndpoint,
+        (endpoint, reserved): (&CompiledEndpoint, &'static [IpAddr]),
         url: &Url,
         config: &UpstreamConfig,
         roots: impl FnOnce() -> Arc<RootCertStore>,
@@ -211,6 +217,8 @@ impl Plan {
         let secure = match url.scheme() {
             "https" => true,
             "http" if endpoint.service || config.dev || stays_here(&host) => false,
+            // What is reserved is on this machine, and asked in no other way.
+            "http" if !reserved.is_empty() => false,
             "http" => {
                 return Err(forbidden(format!(
                     "the endpoint {url} is plain HTTP, which only a Service of the cluster, or this \
@@ -225,6 +233,7 @@ impl Plan {
             allowed: config.allow_cidrs.clone(),
             service: endpoint.service,
             dev: config.dev,
+            reserved: if secure { &[] } else { reserved },
         };
         let port = url.port_or_known_default().unwrap_or(443);
         let tls = secure.then(|| Self::tls(endpoint, &host, roots)).transpose();

@@ -14,6 +14,9 @@ pub(super) struct Guard {
     pub(super) service: bool,
     /// `moniker dev`: loopback.
     pub(super) dev: bool,
+    /// The addresses of an identity service, which only questions for the identity of this process
+    /// go to, in plain HTTP.
+    pub(super) reserved: &'static [IpAddr],
 }
 
 /// What an address is.
@@ -32,8 +35,14 @@ enum Realm {
 impl Guard {
     /// Why `ip` may not be connected to, if so.
     pub(super) fn refusal(&self, ip: IpAddr) -> Option<String> {
+        if self.reserved.contains(&ip) {
+            return None;
+        }
         let inner = unwrap(ip);
         let realm = realm(inner);
+        if realm == Realm::Public && !self.reserved.is_empty() {
+            return Some(format!("{ip} is a public address, and no identity service has one"));
+        }
         if let Realm::Never(what) = realm {
             return Some(format!("{ip} is {what}, which is never connected to"));
         }
@@ -135,6 +144,7 @@ mod tests {
             allowed: ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap()).into(),
             service: true,
             dev: true,
+            reserved: &[],
         };
         for ip in [
             "169.254.169.254",
@@ -164,6 +174,28 @@ mod tests {
         ] {
             assert!(refused(&everything, ip), "{ip}");
         }
+    }
+
+    #[test]
+    fn what_is_reserved_is_exactly_that() {
+        const RESERVED: &[IpAddr] = &[IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254))];
+        let identity = Guard { reserved: RESERVED, ..Guard::default() };
+        assert!(!refused(&identity, "169.254.169.254"));
+        for ip in [
+            "169.254.169.253",
+            "169.254.170.23",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "100.100.100.200",
+            "10.0.0.1",
+            "127.0.0.1",
+            "1.1.1.1",
+            "2606:4700::1",
+        ] {
+            assert!(refused(&identity, ip), "{ip}");
+        }
+        let allowed = Guard { allowed: vec!["127.0.0.0/8".parse().unwrap()], ..identity };
+        assert!(!refused(&allowed, "127.0.0.1"));
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// The parts of `authorization`: the credential's scope, the names of the signed headers, the
 /// signature.
-fn parts(seen: &Seen) -> (String, String, String) {
+pub(crate) fn parts(seen: &Seen) -> (String, String, String) {
     let text = seen.header("authorization").unwrap();
     let rest = text.strip_prefix("AWS4-HMAC-SHA256 ").unwrap();
     let part = |name: &str| {
@@ -64,7 +64,7 @@ fn parts(seen: &Seen) -> (String, String, String) {
 }
 
 /// The signature that a request as it came should have, worked out from what came alone.
-fn expected(seen: &Seen, secret: &str) -> String {
+pub(crate) fn expected(seen: &Seen, secret: &str) -> String {
     let (scope, signed, _) = parts(seen);
     let scope = scope.split_once('/').unwrap().1;
     let mut line = seen.head.lines().next().unwrap().split(' ');
@@ -142,7 +142,7 @@ fn account(issuer: &Upstream) -> (Material, Vec<u8>) {
     (material, pair.public_key().as_ref().to_vec())
 }
 
-fn token(token: &str) -> Vec<crate::upstream::Do> {
+pub(crate) fn token(token: &str) -> Vec<crate::upstream::Do> {
     let body = format!(r#"{{"access_token":"{token}","expires_in":3600,"token_type":"Bearer"}}"#);
     response("200 OK", "", &body)
 }
@@ -234,7 +234,7 @@ async fn without_a_token_the_next_target_is_asked() {
 }
 
 /// An answer of AWS's token service.
-fn assumed(secret: &str) -> Vec<crate::upstream::Do> {
+pub(crate) fn assumed(secret: &str) -> Vec<crate::upstream::Do> {
     let body = format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
          <AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/r/moniker</Arn></AssumedRoleUser>\
@@ -251,7 +251,9 @@ async fn a_role_is_assumed_with_the_key() {
         (Upstream::always(chat("hi")).await, Upstream::always(assumed("of-role")).await);
     let role = "arn:aws:iam::123456789012:role/bedrock";
     let world = signing(&[&upstream], aws(SECRET, None), Some(role));
-    let rig = Rig::with_sts(world, format!("http://{}/", sts.addr)).await;
+    let rig =
+        Rig::with_environment(world, &[("AWS_ENDPOINT_URL_STS", format!("http://{}/", sts.addr))])
+            .await;
     assert_eq!(rig.chat(ask()).await.status, 200);
     let asked = &sts.seen()[0];
     assert!(asked.text().starts_with("Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3A"));

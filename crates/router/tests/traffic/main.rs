@@ -11,6 +11,7 @@ mod asis;
 mod credentials;
 mod explain;
 mod fallback;
+mod identity;
 mod keys;
 mod limits;
 mod live;

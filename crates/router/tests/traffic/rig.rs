@@ -11,7 +11,7 @@ use router::{
     live::LiveSnapshot,
     pipeline::{Options, Traffic},
     tls::ServerTls,
-    upstream::{Pools, UpstreamConfig},
+    upstream::{Environment, Pools, UpstreamConfig},
 };
 use routing::{
     AuthKind, CandidateIx, Digest, ObjectId, ProviderKind, RoutingSnapshot, StrategyKind,
@@ -141,7 +141,7 @@ pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
             ca_bundle: None,
             server_name: None,
         },
-        auth: CompiledAuth { kind: AuthKind::None, header: None },
+        auth: CompiledAuth { kind: AuthKind::None, header: None, identity: false },
         headers: vec![],
         models: vec![CompiledModel {
             name: "m".to_owned(),
@@ -229,10 +229,12 @@ impl Rig {
         Self::serve(world, options(), Some(tls)).await
     }
 
-    /// One that asks this token service of AWS.
-    pub(crate) async fn with_sts(world: World, url: String) -> Self {
+    /// One with these variables in its environment.
+    pub(crate) async fn with_environment(world: World, set: &[(&str, String)]) -> Self {
         let mut rig = Self::start(World::default()).await;
-        rig.pools = pools(Some(url));
+        rig.pools = pools(Environment::of(|name| {
+            set.iter().find(|(set, _)| *set == name).map(|(_, text)| text.clone())
+        }));
         rig.apply(&world);
         rig
     }
@@ -240,7 +242,7 @@ impl Rig {
     async fn serve(world: World, options: Options, tls: Option<Arc<ServerTls>>) -> Self {
         let metrics = Arc::new(Metrics::new());
         let traffic = Traffic::new(options, Arc::clone(&metrics));
-        let pools = pools(None);
+        let pools = pools(Environment::default());
         let listener = router::server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -434,9 +436,9 @@ impl Answer {
     }
 }
 
-fn pools(sts_url: Option<String>) -> Pools {
+fn pools(environment: Environment) -> Pools {
     let allow_cidrs = vec!["127.0.0.0/8".parse().unwrap()];
-    Pools::new(UpstreamConfig { allow_cidrs, dev: true, sts_url, ..UpstreamConfig::default() })
+    Pools::new(UpstreamConfig { allow_cidrs, dev: true, environment, ..UpstreamConfig::default() })
 }
 
 pub(crate) fn options() -> Options {

@@ -4,6 +4,12 @@
 pub(super) const ALL: &[(&str, &str)] = &[
     ("nothing", "{}"),
     ("namespaces", "watchNamespaces: [moniker-system, other]\nexportingNamespaces: [other]\n"),
+    (
+        "identity",
+        "workloadIdentityNamespaces: [moniker-system]\n\
+         router: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::1:role/r'}}, \
+         podLabels: {azure.workload.identity/use: 'true'}}\n",
+    ),
     ("anonymous", "router: {allowAnonymous: moniker-system}\n"),
     ("autoscaling", "router: {autoscaling: {enabled: true, maxReplicas: 20}}\n"),
     ("callers' TLS", "router: {tls: {secretName: callers-tls}}\ntest: {caKey: ca.crt}\n"),

@@ -54,6 +54,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("router: {autoscaling: {minReplicas: 5, maxReplicas: 4}}", "minReplicas (5) is above maxRep"),
     ("router: {terminationGracePeriodSeconds: 5}", "leaves no time after preStopSleepSeconds"),
     ("{watchNamespaces: [a], exportingNamespaces: [b]}", "exportingNamespaces names b"),
+    (
+        "{watchNamespaces: [a], workloadIdentityNamespaces: [b]}",
+        "workloadIdentityNamespaces names b",
+    ),
     ("{watchNamespaces: [a], router: {allowAnonymous: b}}", "router.allowAnonymous is b"),
     ("router: {ingress: {enabled: true}}", "without router.ingress.hosts"),
     ("router: {httpRoute: {enabled: true}}", "without router.httpRoute.parentRefs"),

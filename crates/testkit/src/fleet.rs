@@ -59,18 +59,34 @@ impl Router {
     /// Starts one that follows the stream at this URL, for callers without a key, and waits until it
     /// serves a snapshot. Targets may be on this machine.
     pub async fn join(stream: &str, name: &str, args: &[&str]) -> io::Result<Self> {
+        Self::join_with(stream, name, args, &[]).await
+    }
+
+    /// The same with more environment variables.
+    pub async fn join_with(
+        stream: &str,
+        name: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> io::Result<Self> {
         let usual = ["--controller", stream, "--name", name]
             .into_iter()
             .chain(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .chain(["--allow-anonymous", "default", "--allow-cidr", "127.0.0.0/8"]);
-        Self::start(&usual.chain(args.iter().copied()).collect::<Vec<_>>()).await
+        let args: Vec<_> = usual.chain(args.iter().copied()).collect();
+        Self::start_with(&args, environment).await
     }
 
     /// Starts one with just these arguments, and waits until it serves a snapshot.
     pub async fn start(args: &[&str]) -> io::Result<Self> {
+        Self::start_with(args, &[]).await
+    }
+
+    async fn start_with(args: &[&str], environment: &[(&str, &str)]) -> io::Result<Self> {
         let dir = TempDir::new()?;
         let mut command = Command::new(programs::moniker()?);
         command.arg("router").args(args).args(["--log-format", "json"]);
+        command.envs(environment.iter().copied());
         let daemon = Daemon::spawn(&command, dir.path().join("log"))?;
         let mut this = Self { daemon, url: String::new(), admin: String::new(), _dir: dir };
         let serving = this.logged("serving").await?;

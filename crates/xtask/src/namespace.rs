@@ -3,7 +3,8 @@
 //!
 //! Besides loopback it has the addresses 198.18.0.1 to 198.18.0.16, out of the range that is
 //! reserved for benchmarks: the API server refuses loopback addresses in EndpointSlices, so routers
-//! under test listen on these.
+//! under test listen on these. It has the link-local addresses, too, at which clouds give a pod its
+//! identity, and nothing is there but what a test puts there.
 
 use std::process::Command;
 
@@ -12,7 +13,8 @@ use anyhow::{Context, Result};
 use crate::run;
 
 const SCRIPT: &str = "ip link set lo up && \
-    for n in $(seq 16); do ip address add 198.18.0.$n/32 dev lo || exit; done && exec \"$@\"";
+    for n in 198.18.0.$(seq -s ' 198.18.0.' 16) 169.254.169.254 169.254.170.23; do \
+    ip address add $n/32 dev lo || exit; done && exec \"$@\"";
 
 /// The command, wrapped.
 pub(crate) fn wrap(command: &Command) -> Command {

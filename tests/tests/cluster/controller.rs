@@ -5,6 +5,7 @@ mod events;
 mod faults;
 mod fleet;
 pub(crate) mod harness;
+mod identity;
 mod keys;
 mod programmed;
 pub(crate) mod release;

@@ -13,6 +13,7 @@ mod dynamic;
 mod faults;
 mod files;
 mod hostile;
+mod identity;
 mod key_limits;
 mod keys;
 mod logs;

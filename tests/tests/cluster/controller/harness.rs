@@ -266,6 +266,16 @@ impl RealRouter {
 
     /// Starts one that follows the stream at this URL.
     pub(crate) async fn start_at(stream: &str, namespace: &str, args: &[&str]) -> Self {
+        Self::start_with(stream, namespace, args, &[]).await
+    }
+
+    /// The same with more environment variables.
+    pub(crate) async fn start_with(
+        stream: &str,
+        namespace: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let mut command = Command::new(programs::moniker().unwrap());
         command.args(["router", "--listen", "127.0.0.1:0"]);
@@ -273,7 +283,7 @@ impl RealRouter {
             command.args(["--admin", "127.0.0.1:0"]);
         }
         command.args(["--controller", stream, "--allow-anonymous", namespace]);
-        command.args(["--log-format", "json"]).args(args);
+        command.args(["--log-format", "json"]).args(args).envs(environment.iter().copied());
         let mut daemon = Daemon::spawn(&command, directory.path().join("log")).unwrap();
         let line = logged(&mut daemon, |line| line["message"] == "serving").await;
         let [listen, admin] = ["listen", "admin"].map(|of| line[of].as_str().unwrap().to_owned());

@@ -143,10 +143,16 @@ fn vertex(call: Call, options: &CompiledOptions, model: &str) -> Option<String> 
     let place = format!("projects/{project}/locations/{location}/publishers");
     if call.dialect == Dialect::Anthropic {
         let (model, method) = match (call.operation, call.stream) {
-            (Operation::Generate, false) => (versioned(model), "rawPredict"),
-            (Operation::Generate, true) => (versioned(model), "streamRawPredict"),
+            (Operation::Generate | Operation::Same(Endpoint::Messages), false) => {
+                (versioned(model), "rawPredict")
+            }
+            (Operation::Generate | Operation::Same(Endpoint::Messages), true) => {
+                (versioned(model), "streamRawPredict")
+            }
             // The model is in the body of this one.
-            (Operation::CountTokens, _) => ("count-tokens".to_owned(), "rawPredict"),
+            (Operation::CountTokens | Operation::Same(Endpoint::CountTokens), _) => {
+                ("count-tokens".to_owned(), "rawPredict")
+            }
             (Operation::Embed | Operation::Same(_), _) => return None,
         };
         return Some(format!("{place}/anthropic/models/{model}:{method}"));

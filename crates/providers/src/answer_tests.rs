@@ -109,6 +109,7 @@ fn usage_is_made_disjoint() {
         audio_in: 10,
         audio_out: 8,
         images: 0,
+        stated_cost: None,
     };
     assert_eq!(whole, Some(want));
     assert_eq!((want.prompt(), want.completion()), (100, 50));

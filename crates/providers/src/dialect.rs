@@ -31,6 +31,9 @@ use crate::{
     rules::{Column, Refusal},
 };
 
+/// The version of Anthropic's protocol that VertexAI wants in a body that states none.
+pub(crate) const VERTEX_VERSION: &str = "vertex-2023-10-16";
+
 /// A provider's dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {

@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use crate::{
     body::{RequestBody, Store, StreamOptions},
-    json::Span,
+    dialect::VERTEX_VERSION,
+    json::{JsonError, Reader, Span},
 };
 
 /// The most edits that one body gets.
@@ -25,6 +26,20 @@ pub struct Rewrite {
     pub ask_usage: bool,
     /// Whether to say that the answer is not to be stored, where the request says nothing of it.
     pub unstored: bool,
+    /// Who says the version of the protocol.
+    pub versioned: Versioned,
+}
+
+/// Who says in which version of Anthropic's protocol a body is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioned {
+    /// A header, or nobody.
+    #[default]
+    Elsewhere,
+    /// The body, in the place of `model`, which the path names: VertexAI.
+    ForModel,
+    /// The body, beside `model`: VertexAI where it counts tokens.
+    BesideModel,
 }
 
 /// A body in segments.
@@ -48,7 +63,10 @@ pub fn json_string(text: &str) -> Bytes {
 /// The body for one candidate.
 pub fn rewrite(body: &Bytes, read: &RequestBody, to: &Rewrite) -> Rewritten {
     let mut edits = Edits::default();
-    edits.replace(read.model, to.model.clone());
+    match to.versioned {
+        Versioned::Elsewhere => edits.replace(read.model, to.model.clone()),
+        Versioned::ForModel | Versioned::BesideModel => version(&mut edits, body, read, to),
+    }
     if let Some(max) = to.max_output_tokens {
         for cap in read.caps.iter().flatten().filter(|cap| cap.tokens > max) {
             edits.replace(cap.span, Bytes::from(max.to_string()));
@@ -59,6 +77,61 @@ pub fn rewrite(body: &Bytes, read: &RequestBody, to: &Rewrite) -> Rewritten {
     let (segments, len) = edits.apply(body);
     let added = if asked { Some("stream_options") } else { unstored.then_some("store") };
     Rewritten { segments, len, hide_usage: asked, added }
+}
+
+/// Says the version where the caller's body does not, and takes the model out where it may not stand.
+fn version(edits: &mut Edits, body: &Bytes, read: &RequestBody, to: &Rewrite) {
+    const NAME: &str = "anthropic_version";
+    let stated = memchr::memmem::find(body, NAME.as_bytes()).is_some()
+        && has_member(body, NAME).unwrap_or_default();
+    if to.versioned == Versioned::BesideModel {
+        edits.replace(read.model, to.model.clone());
+        if !stated {
+            let behind = Span { start: read.model.end, end: read.model.end };
+            let text = format!(",\"{NAME}\":\"{VERTEX_VERSION}\"");
+            edits.replace(behind, Bytes::from(text));
+        }
+        return;
+    }
+    // The body was read, so that its model has a key before it.
+    let Some(key) = key_before(body, read.model) else { return };
+    if stated {
+        edits.replace(member(body, Span { start: key.start, end: read.model.end }), Bytes::new());
+    } else {
+        edits.replace(key, Bytes::from(format!("\"{NAME}\"")));
+        edits.replace(read.model, json_string(VERTEX_VERSION));
+    }
+}
+
+fn has_member(body: &[u8], name: &str) -> Result<bool, JsonError> {
+    let mut has = false;
+    Reader::new(body)?.object(|r, key| {
+        has |= key.is(name);
+        r.skip().map(drop)
+    })?;
+    Ok(has)
+}
+
+/// The key of the member whose value stands here; no key that is looked for holds a quote.
+fn key_before(body: &[u8], value: Span) -> Option<Span> {
+    let colon = body[..value.start].iter().rposition(|b| *b == b':')?;
+    let end = body[..colon].iter().rposition(|b| *b == b'"')?;
+    let start = body[..end].iter().rposition(|b| *b == b'"')?;
+    Some(Span { start, end: end + 1 })
+}
+
+/// A member with the comma behind it, or before it where it is the last.
+fn member(body: &[u8], of: Span) -> Span {
+    let space = |b: &u8| b.is_ascii_whitespace();
+    let behind = body[of.end..].iter().position(|b| !space(b)).map(|at| of.end + at);
+    if let Some(at) = behind.filter(|at| body[*at] == b',') {
+        return Span { start: of.start, end: at + 1 };
+    }
+    let before = body[..of.start].iter().rposition(|b| !space(b));
+    match before.filter(|at| body[*at] == b',') {
+        Some(at) => Span { start: at, end: of.end },
+        None => of,
+    }
 }
 
 /// Says that the answer is not to be stored, where the caller does not say. Whether it did.

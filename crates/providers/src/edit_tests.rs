@@ -16,7 +16,13 @@ fn edited(body: &str, to: &Rewrite) -> (String, Rewritten) {
 }
 
 fn to(model: &str) -> Rewrite {
-    Rewrite { model: json_string(model), max_output_tokens: None, ask_usage: true, unstored: false }
+    Rewrite {
+        model: json_string(model),
+        max_output_tokens: None,
+        ask_usage: true,
+        unstored: false,
+        versioned: Versioned::Elsewhere,
+    }
 }
 
 #[test]
@@ -139,4 +145,46 @@ fn an_answer_is_not_stored_unless_the_caller_says_so() {
         let out = rewrite(&body, &read, &to);
         assert_eq!((out.segments.concat(), out.added), (want.as_bytes().to_vec(), added));
     }
+}
+
+#[test]
+fn vertex_has_the_version_in_the_body_and_the_model_in_the_path() {
+    let on = |body: &str, versioned| {
+        let bytes = Bytes::from(body.to_owned());
+        let read = RequestBody::read(Endpoint::Messages, &bytes).unwrap();
+        let to =
+            Rewrite { versioned, max_output_tokens: Some(9), ask_usage: false, ..to("claude@1") };
+        let out = rewrite(&bytes, &read, &to);
+        let joined = out.segments.concat();
+        assert_eq!(joined.len(), out.len);
+        serde_json::from_slice::<serde_json::Value>(&joined).unwrap();
+        String::from_utf8(joined).unwrap()
+    };
+    let body = "{ \"x\" : [1.0] ,\t\"mod\\u0065l\" : \"a\", \"max_tokens\":99}";
+    assert_eq!(
+        on(body, Versioned::ForModel),
+        "{ \"x\" : [1.0] ,\t\"anthropic_version\" : \"vertex-2023-10-16\", \"max_tokens\":9}"
+    );
+    assert_eq!(
+        on(body, Versioned::BesideModel),
+        "{ \"x\" : [1.0] ,\t\"mod\\u0065l\" : \"claude@1\",\"anthropic_version\":\"vertex-2023-10-16\", \
+         \"max_tokens\":9}"
+    );
+    // A version that the caller states is its own; one within a text states nothing.
+    for (body, want) in [
+        (r#"{"model":"a","anthropic_version":"v"}"#, r#"{"anthropic_version":"v"}"#),
+        (r#"{"anthropic_version":"v" , "model" : "a" }"#, r#"{"anthropic_version":"v"  }"#),
+        (r#"{"anthropic_version":"v","model":"a","b":1}"#, r#"{"anthropic_version":"v","b":1}"#),
+        (
+            r#"{"model":"a","b":"\"anthropic_version\": \"model\":"}"#,
+            r#"{"anthropic_version":"vertex-2023-10-16","b":"\"anthropic_version\": \"model\":"}"#,
+        ),
+    ] {
+        assert_eq!(on(body, Versioned::ForModel), want);
+    }
+    let stated = r#"{"model":"a","anthropic_version":"v"}"#;
+    assert_eq!(
+        on(stated, Versioned::BesideModel),
+        r#"{"model":"claude@1","anthropic_version":"v"}"#
+    );
 }

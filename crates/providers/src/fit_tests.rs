@@ -5,7 +5,10 @@ use routing::Endpoint;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{dialect::quirks::QUIRKS, edit::json_string};
+use crate::{
+    dialect::quirks::QUIRKS,
+    edit::{Versioned, json_string},
+};
 
 fn of(name: &str) -> &'static Quirks {
     QUIRKS.iter().find(|quirks| quirks.name == name).unwrap_or(&UNKNOWN)
@@ -17,6 +20,7 @@ fn to() -> Rewrite {
         max_output_tokens: Some(100),
         ask_usage: true,
         unstored: false,
+        versioned: Versioned::Elsewhere,
     }
 }
 
@@ -191,6 +195,7 @@ fn some_models_think_in_streams_only() {
         max_output_tokens: None,
         ask_usage: true,
         unstored: false,
+        versioned: Versioned::Elsewhere,
     };
     let out = fit(&body, &read, &to, qwen).unwrap().unwrap();
     assert_eq!(&out.body.segments.concat()[..], br#"{"model":"qwen3-8b","enable_thinking":false}"#);

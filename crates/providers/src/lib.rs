@@ -67,7 +67,7 @@ pub mod tree;
 pub use amount::{Amount, BYTES_PER_TOKEN};
 pub use answer::{Answer, judge_answer};
 pub use body::{BodyError, Cap, RequestBody, Store, StreamOptions};
-pub use edit::{MAX_EDITS, Rewrite, Rewritten, json_string, rewrite};
+pub use edit::{MAX_EDITS, Rewrite, Rewritten, Versioned, json_string, rewrite};
 pub use failure::{Failure, classify};
 pub use flow::Flow;
 pub use granted::requests_per_minute;

@@ -2,18 +2,23 @@
 //! codes, words and finish reasons mean, and how usage is counted. Chat, completions, embeddings.
 
 use routing::{
-    OutcomeClass, ProviderKind,
+    Money, OutcomeClass, ProviderKind,
     outcome::Fault::{
         self, Auth, ContextLength, InvalidResponse, ModelUnavailable, Moderation, OutOfCredit,
         RateLimited, ServerError, Timeout, Unsupported,
     },
 };
 
+use smallvec::SmallVec;
+
 use crate::{
     Usage, context,
     dialect::Dialect,
     json::{JsonError, Kind, Reader},
-    rules::finish::{self, Ends, Why},
+    rules::{
+        finish::{self, Ends, Why},
+        usage::read,
+    },
     sign::Sign,
 };
 
@@ -216,71 +221,72 @@ pub(crate) fn finish_of(reason: &str) -> Finish {
 /// Reads a `usage` object into disjoint parts; null, what is no object and one that counts nothing
 /// (servers that fill it in later send zeros until then) is `None`.
 pub(crate) fn usage(r: &mut Reader<'_>) -> Result<Option<Usage>, JsonError> {
-    #[derive(Default)]
-    struct Raw {
-        prompt: u64,
-        completion: u64,
-        total: u64,
-        cached: u64,
-        written: u64,
-        audio_in: u64,
-        audio_out: u64,
-        reasoning: u64,
-    }
     if r.peek()? != Kind::Object {
         r.skip()?;
         return Ok(None);
     }
-    let mut raw = Raw::default();
+    let mut cost = None;
+    let mut found: SmallVec<[(&str, &str, u64); 16]> = SmallVec::new();
     r.object(|r, key| {
-        let details = matches!(key.raw(), "prompt_tokens_details" | "completion_tokens_details");
-        if details && r.peek()? == Kind::Object {
-            let prompt = key.raw() == "prompt_tokens_details";
-            return r
-                .object(|r, key| {
-                    let slot = match (prompt, key.raw()) {
-                        (true, "cached_tokens") => &mut raw.cached,
-                        (true, "cache_write_tokens") => &mut raw.written,
-                        (true, "audio_tokens") => &mut raw.audio_in,
-                        (false, "audio_tokens") => &mut raw.audio_out,
-                        (false, "reasoning_tokens") => &mut raw.reasoning,
-                        _ => return r.skip().map(drop),
-                    };
-                    *slot = r.maybe_u64()?.unwrap_or_default();
-                    Ok::<(), JsonError>(())
-                })
-                .map(drop);
+        let outer = key.raw();
+        match r.peek()? {
+            Kind::Object => drop(r.object(|r, key| {
+                let count = r.maybe_u64()?;
+                found.extend(count.map(|count| (outer, key.raw(), count)));
+                Ok::<(), JsonError>(())
+            })?),
+            Kind::Number => {
+                let text = r.number()?.0;
+                found.extend(text.parse().ok().map(|count| (outer, "", count)));
+                if outer == "cost" {
+                    cost = money(text);
+                }
+            }
+            _ => drop(r.skip()?),
         }
-        let slot = match key.raw() {
-            "prompt_tokens" => &mut raw.prompt,
-            "completion_tokens" => &mut raw.completion,
-            "total_tokens" => &mut raw.total,
-            "prompt_cache_hit_tokens" | "cached_tokens" | "num_cached_tokens" => &mut raw.cached,
-            _ => return r.skip().map(drop),
-        };
-        *slot = r.maybe_u64()?.unwrap_or_default();
-        Ok(())
+        Ok::<(), JsonError>(())
     })?;
-    if raw.prompt == 0 && raw.completion == 0 {
-        if raw.total == 0 {
-            return Ok(None);
+    let get = |path: &str| {
+        let (outer, inner) = path.split_once('.').unwrap_or((path, ""));
+        found.iter().rev().find(|(o, i, _)| (*o, *i) == (outer, inner)).map(|(.., count)| *count)
+    };
+    let names = ["prompt_tokens", "completion_tokens", "total_tokens"];
+    Ok(counted(Dialect::OpenAiChat, names, get).map(|usage| Usage { stated_cost: cost, ..usage }))
+}
+
+/// Usage of OpenAI's counting, of the members that `get` gives; `totals` are those of the prompt, the
+/// answer and both. `None`: it counts nothing.
+pub(crate) fn counted(
+    dialect: Dialect,
+    totals: [&str; 3],
+    get: impl Fn(&str) -> Option<u64>,
+) -> Option<Usage> {
+    let [prompt, completion, total] = totals.map(|name| get(name).unwrap_or_default());
+    let mut usage = read(dialect, get);
+    if prompt == 0 && completion == 0 {
+        if total == 0 {
+            return None;
         }
         // Some embeddings servers state the total alone.
-        raw.prompt = raw.total;
+        usage.input = total;
     }
-    let beside = raw.reasoning > 0
-        && raw.total == raw.prompt.saturating_add(raw.completion).saturating_add(raw.reasoning);
-    // Some servers leave reasoning out of the completion, and only the total shows it.
-    let completion = if beside { raw.completion + raw.reasoning } else { raw.completion };
-    let inside = raw.cached.saturating_add(raw.written).saturating_add(raw.audio_in);
-    Ok(Some(Usage {
-        input: raw.prompt.saturating_sub(inside),
-        cache_read: raw.cached,
-        cache_write: raw.written,
-        output: completion.saturating_sub(raw.audio_out),
-        reasoning: raw.reasoning,
-        audio_in: raw.audio_in,
-        audio_out: raw.audio_out,
-        images: 0,
-    }))
+    let beside = usage.reasoning > 0
+        && total == prompt.saturating_add(completion).saturating_add(usage.reasoning);
+    if beside {
+        // Some servers leave reasoning out of the completion, and only the total shows it.
+        usage.output = usage.output.saturating_add(usage.reasoning);
+    }
+    Some(usage)
+}
+
+/// A cost as a provider writes it, to 10^-12; `None`: it is none.
+fn money(text: &str) -> Option<Money> {
+    let cost: f64 = text.parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the bounds, and rounded"
+    )]
+    let pico = (0.0..1e6).contains(&cost).then(|| (cost * 1e12).round() as u128)?;
+    Some(Money::from_atto(pico * 1_000_000))
 }

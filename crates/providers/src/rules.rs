@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 pub mod finish;
 mod table;
+pub mod usage;
 
 pub use table::{FIELDS, Field};
 

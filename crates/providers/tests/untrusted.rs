@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
 use providers::{
-    RequestBody, Rewrite, Stream, classify, collect, errors::CallerError, is_event_stream,
-    json_string, judge_answer, rewrite,
+    RequestBody, Rewrite, Stream, Versioned, classify, collect, errors::CallerError,
+    is_event_stream, json_string, judge_answer, rewrite,
 };
 use routing::{Endpoint, OutcomeClass, ProviderKind};
 
@@ -144,6 +144,7 @@ proptest! {
                     max_output_tokens: Some(max),
                     ask_usage: true,
                     unstored: false,
+                    versioned: Versioned::Elsewhere,
                 };
                 let out = rewrite(&body, &read, &to).segments.concat();
                 let again = RequestBody::read(endpoint, &out).unwrap();

@@ -9,7 +9,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use providers::{
-    Failure,
+    Failure, Versioned,
     address::{Call, Operation},
     count_tokens,
     dialect::{Back, Candidate, Dialect, Encoded, refuses_signature},
@@ -368,6 +368,9 @@ impl Attempt<'_> {
         to.unstored = endpoint == Endpoint::Responses
             && !self.bound
             && self.target.say_unstored.load(Ordering::Relaxed);
+        if to.versioned == Versioned::ForModel && endpoint == Endpoint::CountTokens {
+            to.versioned = Versioned::BesideModel;
+        }
         let (text, read) = (&self.asked.text, &self.asked.read);
         let fitted = match fitting(self.asked, &model.speaks) {
             Some(quirks) => fit(text, read, &to, quirks)?,
@@ -461,7 +464,10 @@ impl Attempt<'_> {
         }
         if outgoing.passed {
             FORWARDED_AS_IS.iter().for_each(&mut forward);
-            if call.dialect == Dialect::Anthropic {
+            if self.target.models[self.model].speaks.is_claude_on_vertex() {
+                // Its body says the version.
+                headers.remove(VERSION);
+            } else if call.dialect == Dialect::Anthropic {
                 headers.entry(VERSION).or_insert(ANTHROPIC);
             }
         }

@@ -115,6 +115,9 @@ struct Outcome<'a> {
     /// A decimal, exact; absent: a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Money>,
+    /// What the providers say that it costs, each in its own currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_cost: Option<Money>,
     /// What of the request was adapted or dropped for the target that answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Warning<'a>>,
@@ -143,6 +146,8 @@ struct Attempt<'a> {
     tokens: Option<Used>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_cost: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
@@ -324,6 +329,7 @@ pub(crate) fn metadata(record: &Record, decision: &Value) -> Value {
             duration_ms: u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
             tokens: tried.used,
             cost: tried.cost,
+            provider_cost: tried.used.and_then(|used| used.usage.stated_cost),
             message: tried.ending.message.as_deref(),
         })
         .collect();
@@ -333,6 +339,7 @@ pub(crate) fn metadata(record: &Record, decision: &Value) -> Value {
         attempts,
         tokens: record.used(),
         cost: record.cost(),
+        provider_cost: record.used().and_then(|used| used.usage.stated_cost),
         warnings: record
             .warnings
             .iter()

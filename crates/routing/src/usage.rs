@@ -1,5 +1,7 @@
 //! What a request used, in parts that do not overlap, so that each can be counted and priced alone.
 
+use crate::price::Money;
+
 /// Tokens of one request. The parts are disjoint but for `reasoning`, which is within `output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -19,6 +21,8 @@ pub struct Usage {
     pub audio_out: u64,
     /// Images that were made.
     pub images: u64,
+    /// What the provider says that it costs, in its own currency, for show (OpenRouter: US dollars).
+    pub stated_cost: Option<Money>,
 }
 
 impl Usage {
@@ -47,6 +51,10 @@ impl Usage {
             audio_in: self.audio_in.saturating_add(other.audio_in),
             audio_out: self.audio_out.saturating_add(other.audio_out),
             images: self.images.saturating_add(other.images),
+            stated_cost: match (self.stated_cost, other.stated_cost) {
+                (Some(one), Some(other)) => Some(one.plus(other)),
+                (one, other) => one.or(other),
+            },
         }
     }
 }

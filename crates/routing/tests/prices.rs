@@ -63,6 +63,7 @@ fn each_part_has_its_price() {
         audio_in: 10,
         audio_out: 20,
         images: 2,
+        stated_cost: None,
     };
     // (1000 + 100 + 10) x 2.5 + 2000 x 1.25 + (500 + 20) x 10, by the million.
     assert_eq!(price().cost(&usage).to_string(), "0.010475");
@@ -150,7 +151,7 @@ prop_compose! {
         let [input, cache_read, cache_write, output, audio_in, audio_out, images] = parts;
         Usage {
             input, cache_read, cache_write, output, reasoning: output / 2, audio_in, audio_out,
-            images,
+            images, stated_cost: None,
         }
     }
 }
@@ -165,6 +166,7 @@ fn sum(a: &Usage, b: &Usage) -> Usage {
         audio_in: a.audio_in + b.audio_in,
         audio_out: a.audio_out + b.audio_out,
         images: a.images + b.images,
+        stated_cost: None,
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn files() -> Generated {
             "Translation: finish reasons and streams",
             translation::answers(),
         ),
+        ("translation-usage.md", "Translation: usage", translation::usage()),
         ("translation-errors.md", "Translation: errors", translation::errors()),
         ("compatible-servers.md", "What compatible servers want otherwise", translation::servers()),
     ] {

@@ -12,7 +12,7 @@ use testkit::{
 
 use crate::{
     client,
-    rig::{Answer, entry, alias, request},
+    rig::{Answer, alias, entry, request},
 };
 
 const VERTEX: &str = "vertex";
@@ -64,7 +64,8 @@ impl Clouds {
             + &target(VERTEX, "VertexAI", &at(&vertex), "vertexAI: {project: p, location: eu}")
             + &target(BEDROCK, "Bedrock", &at(&bedrock), "bedrock: {region: eu-west-1}")
             + more;
-        let unset = ["AZURE_TENANT_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "GOOGLE_APPLICATION_CREDENTIALS"];
+        let unset =
+            ["AZURE_TENANT_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "GOOGLE_APPLICATION_CREDENTIALS"];
         let mut environment: Vec<_> = unset.map(|name| (name, "")).into();
         environment.push(("GCE_METADATA_HOST", "127.0.0.1:9"));
         let mut dev =

@@ -1,6 +1,14 @@
-//! Usage, as dialects count it, into parts that do not overlap.
+//! Usage, as dialects count it, into parts that do not overlap: the table of
+//! [`rules::usage`](crate::rules::usage), applied to JSON.
 
-use crate::{json::Reader, neutral::Usage, openai, tree::Json};
+use crate::{
+    dialect::Dialect,
+    json::Reader,
+    neutral::Usage,
+    openai,
+    rules::usage::{count, counts, read},
+    tree::Json,
+};
 
 /// Chat completions, whatever the server calls the cached tokens.
 pub(super) fn chat(value: &Json) -> Option<Usage> {
@@ -10,27 +18,14 @@ pub(super) fn chat(value: &Json) -> Option<Usage> {
     let bytes = value.to_vec();
     let mut reader = Reader::new(&bytes).ok()?;
     let tokens = openai::usage(&mut reader).ok()??;
-    let cost = value.get("cost").f64().filter(|cost| (0.0..1e9).contains(cost));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "within the bounds, and rounded"
-    )]
-    let cost = cost.map(|cost| (cost * 1e9).round() as u64);
-    Some(Usage { tokens, cost, ..Usage::default() })
+    Some(Usage { tokens, ..Usage::default() })
 }
 
 /// Responses: the same under other names.
 pub(super) fn responses(value: &Json) -> Option<Usage> {
-    let renamed: Vec<(String, Json)> = value
-        .members()
-        .iter()
-        .map(|(name, value)| {
-            let name = name.replace("input_tokens", "prompt_tokens");
-            (name.replace("output_tokens", "completion_tokens"), value.clone())
-        })
-        .collect();
-    if renamed.is_empty() { None } else { chat(&Json::Object(renamed)) }
+    let totals = ["input_tokens", "output_tokens", "total_tokens"];
+    let tokens = openai::counted(Dialect::OpenAiResponses, totals, |path| member(value, path))?;
+    Some(Usage { tokens, ..Usage::default() })
 }
 
 /// Anthropic. What is told later wins: `known` is what was told before.
@@ -38,16 +33,13 @@ pub(super) fn anthropic(value: &Json, known: Option<Usage>) -> Option<Usage> {
     if !value.is_object() {
         return known;
     }
-    let known = known.unwrap_or_default();
-    let count = |name: &str, before: u64| value.get(name).u64().unwrap_or(before);
-    let mut usage = known;
-    let tokens = &mut usage.tokens;
-    tokens.input = count("input_tokens", tokens.input);
-    tokens.cache_read = count("cache_read_input_tokens", tokens.cache_read);
-    tokens.cache_write = count("cache_creation_input_tokens", tokens.cache_write);
-    tokens.output = count("output_tokens", tokens.output);
-    let thinking = value.at(&["output_tokens_details", "thinking_tokens"]);
-    tokens.reasoning = thinking.u64().unwrap_or(tokens.reasoning).min(tokens.output);
+    let mut usage = known.unwrap_or_default();
+    for (part, steps) in counts(Dialect::Anthropic) {
+        if let Some(told) = count(steps, |path| member(value, path)) {
+            *part.of(&mut usage.tokens) = told;
+        }
+    }
+    usage.tokens.reasoning = usage.tokens.reasoning.min(usage.tokens.output);
     let creation = value.get("cache_creation");
     if creation.is_object() {
         let written = |name: &str| creation.get(name).u64().unwrap_or_default();
@@ -71,26 +63,7 @@ pub(super) fn gemini(value: &Json) -> Option<Usage> {
     if !value.is_object() {
         return None;
     }
-    let count = |name: &str| value.get(name).u64().unwrap_or_default();
-    let audio = |name: &str| -> u64 {
-        let details = value.get(name).items().iter();
-        let heard = details.filter(|d| d.get("modality").text() == "AUDIO");
-        heard.filter_map(|d| d.get("tokenCount").u64()).fold(0, u64::saturating_add)
-    };
-    let (audio_in, audio_out) = (audio("promptTokensDetails"), audio("candidatesTokensDetails"));
-    let cached = count("cachedContentTokenCount");
-    let thoughts = count("thoughtsTokenCount");
-    let prompt = count("promptTokenCount").saturating_sub(cached).saturating_sub(audio_in);
-    let tokens = crate::Usage {
-        // What tools put into the prompt stands beside it.
-        input: prompt.saturating_add(count("toolUsePromptTokenCount")),
-        cache_read: cached,
-        output: count("candidatesTokenCount").saturating_add(thoughts).saturating_sub(audio_out),
-        reasoning: thoughts,
-        audio_in,
-        audio_out,
-        ..crate::Usage::default()
-    };
+    let tokens = read(Dialect::Gemini, |path| member(value, path));
     Some(Usage { tokens, ..Usage::default() })
 }
 
@@ -99,20 +72,25 @@ pub(super) fn bedrock(value: &Json) -> Option<Usage> {
     if !value.is_object() {
         return None;
     }
-    let count = |name: &str| value.get(name).u64().unwrap_or_default();
     let by_ttl = |ttl: &str| -> u64 {
         let details = value.get("cacheDetails").items().iter();
         let found = details.filter(|d| d.get("ttl").text() == ttl);
         found.filter_map(|d| d.get("inputTokens").u64()).fold(0, u64::saturating_add)
     };
-    let tokens = crate::Usage {
-        input: count("inputTokens"),
-        cache_read: count("cacheReadInputTokens"),
-        cache_write: count("cacheWriteInputTokens"),
-        output: count("outputTokens"),
-        ..crate::Usage::default()
-    };
+    let tokens = read(Dialect::Bedrock, |path| member(value, path));
     Some(Usage { tokens, written: (by_ttl("5m"), by_ttl("1h")), ..Usage::default() })
+}
+
+/// A member by its path as the table writes it.
+fn member(value: &Json, path: &str) -> Option<u64> {
+    if let Some((list, modality)) = path.strip_suffix(']').and_then(|path| path.split_once('[')) {
+        let items = value.get(list).items().iter();
+        let counts = items
+            .filter(|item| item.get("modality").text() == modality)
+            .filter_map(|item| item.get("tokenCount").u64());
+        return counts.reduce(u64::saturating_add);
+    }
+    path.split('.').fold(value, |value, name| value.get(name)).u64()
 }
 
 #[cfg(test)]
@@ -157,12 +135,18 @@ mod tests {
 
     #[test]
     fn a_relays_cost_is_kept() {
-        let usage = chat(&json(
-            r#"{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost":0.00014}"#,
-        ));
-        assert_eq!(usage.unwrap().cost, Some(140_000));
-        let none = chat(&json(r#"{"prompt_tokens":9,"completion_tokens":3,"cost":-1}"#));
-        assert_eq!(none.unwrap().cost, None);
+        let cost = |cost: &str| {
+            let text = format!(r#"{{"prompt_tokens":9,"completion_tokens":3,"cost":{cost}}}"#);
+            let usage = chat(&json(&text)).unwrap().tokens;
+            assert_eq!((usage.input, usage.output), (9, 3));
+            usage.stated_cost.map(|cost| cost.to_string())
+        };
+        assert_eq!(cost("0.00014").as_deref(), Some("0.00014"));
+        assert_eq!(cost("1.4e-05").as_deref(), Some("0.000014"));
+        assert_eq!(cost("0").as_deref(), Some("0"));
+        for none in ["-1", "1e9", "null", "\"1\"", "[1]"] {
+            assert_eq!(cost(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -175,8 +175,6 @@ pub struct Usage {
     pub written: (u64, u64),
     /// It is an estimate: the provider stated none.
     pub estimated: bool,
-    /// What the provider says that it costs, in billionths of its currency (OpenRouter: US dollars).
-    pub cost: Option<u64>,
 }
 
 /// A whole answer.

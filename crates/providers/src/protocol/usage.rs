@@ -3,6 +3,7 @@
 use super::Protocol;
 use crate::{
     neutral::{Reply, Usage},
+    rules::usage::{members, sum},
     tree::{Json, object},
 };
 
@@ -11,55 +12,39 @@ const BYTES_PER_TOKEN: u64 = 4;
 
 /// Chat and completions: sums, and details within them.
 pub(super) fn chat(usage: &Usage) -> Json {
-    let tokens = &usage.tokens;
-    object! {
-        "prompt_tokens": tokens.prompt(),
-        "completion_tokens": tokens.completion(),
-        "total_tokens": tokens.prompt().saturating_add(tokens.completion()),
-        "prompt_tokens_details": object! {
-            "cached_tokens": tokens.cache_read,
-            "cache_write_tokens": tokens.cache_write,
-            "audio_tokens": tokens.audio_in,
-        },
-        "completion_tokens_details": object! {
-            "reasoning_tokens": tokens.reasoning,
-            "audio_tokens": tokens.audio_out,
-        },
-    }
+    write(Protocol::Chat, usage)
 }
 
 /// Responses: sums too.
 pub(super) fn responses(usage: &Usage) -> Json {
-    let tokens = &usage.tokens;
-    object! {
-        "input_tokens": tokens.prompt(),
-        "input_tokens_details": object! {
-            "cached_tokens": tokens.cache_read,
-            "cache_write_tokens": tokens.cache_write,
-        },
-        "output_tokens": tokens.completion(),
-        "output_tokens_details": object! {"reasoning_tokens": tokens.reasoning},
-        "total_tokens": tokens.prompt().saturating_add(tokens.completion()),
-    }
+    write(Protocol::Responses, usage)
 }
 
-/// Messages: parts apart. What is written to a cache is told by its time to live only where all of
-/// it has one that the protocol knows.
+/// Messages: parts apart.
 pub(super) fn messages(usage: &Usage) -> Json {
-    let tokens = &usage.tokens;
-    let (short, long) = usage.written;
-    let told = short.saturating_add(long) == tokens.cache_write;
-    let creation = told.then(|| {
-        object! {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long}
-    });
-    object! {
-        "input_tokens": tokens.input.saturating_add(tokens.audio_in),
-        "cache_creation_input_tokens": tokens.cache_write,
-        "cache_read_input_tokens": tokens.cache_read,
-        "cache_creation": creation,
-        "output_tokens": tokens.completion(),
-        "output_tokens_details": object! {"thinking_tokens": tokens.reasoning},
+    write(Protocol::Messages, usage)
+}
+
+fn write(protocol: Protocol, usage: &Usage) -> Json {
+    let mut out = Json::empty();
+    for (path, parts) in members(protocol) {
+        let value = if parts.is_empty() { by_ttl(usage) } else { sum(parts, &usage.tokens).into() };
+        match path.split_once('.') {
+            Some((outer, inner)) => out.set_at(&[outer, inner], value),
+            None => out.set(path, value),
+        }
     }
+    out
+}
+
+/// What is written to a cache, by its time to live: told only where all of it has one that Messages
+/// knows.
+fn by_ttl(usage: &Usage) -> Json {
+    let (short, long) = usage.written;
+    if short.saturating_add(long) != usage.tokens.cache_write {
+        return Json::Null;
+    }
+    object! {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long}
 }
 
 /// An estimate, for a protocol that demands numbers: of the answer by its bytes.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use providers::{
-    RequestBody, Rewrite, count_tokens,
+    RequestBody, Rewrite, Versioned, count_tokens,
     dialect::{Back, Candidate, Decoder, Dialect, Host, encode, quirks::QUIRKS},
     embeddings, fit, json_string,
     neutral::Event,
@@ -168,6 +168,7 @@ pub(crate) fn passed(bytes: &Bytes) {
             max_output_tokens: Some(9),
             ask_usage: true,
             unstored: false,
+            versioned: Versioned::Elsewhere,
         };
         for quirks in QUIRKS {
             let Ok(Some(fitted)) = fit::fit(bytes, &read, &to, quirks) else { continue };

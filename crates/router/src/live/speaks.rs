@@ -76,6 +76,11 @@ impl Speaks {
         self.quirks.is_some()
     }
 
+    /// Whether it is Claude on VertexAI, whose body says what a header and `model` say elsewhere.
+    pub(crate) fn is_claude_on_vertex(&self) -> bool {
+        self.dialect == Dialect::Anthropic && self.host == Host::Vertex
+    }
+
     /// What is known of a compatible server.
     pub(crate) fn quirks(&self) -> Option<&'static Quirks> {
         self.quirks
@@ -94,9 +99,7 @@ impl Speaks {
             Endpoint::ChatCompletions => open && has(Capability::Chat),
             Endpoint::Completions => open && has(Capability::Completions),
             Endpoint::Responses => self.serves_responses(),
-            Endpoint::Messages | Endpoint::CountTokens => {
-                self.dialect == Dialect::Anthropic && self.host == Host::Own
-            }
+            Endpoint::Messages | Endpoint::CountTokens => self.dialect == Dialect::Anthropic,
             Endpoint::Embeddings => {
                 return if is_native(&self.candidate(self.dialect, false)) {
                     Way::Pass

@@ -8,7 +8,7 @@ use std::sync::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use providers::{
-    Rewrite,
+    Rewrite, Versioned,
     address::{Call, Operation, address, dialect},
     json_string,
 };
@@ -275,6 +275,7 @@ impl LiveModel {
         let before = previous.and_then(|p| Some(&p.models[p.compiled.model(&model.name)?.0]));
         let cell = before.map(|b| Arc::clone(&b.cell)).unwrap_or_default();
         let stats = before.map(|b| Arc::clone(&b.stats)).unwrap_or_default();
+        let speaks = Speaks::new(target, model);
         Self {
             header: header_value(&label),
             metrics: metrics.target(&label),
@@ -284,8 +285,13 @@ impl LiveModel {
                 max_output_tokens: model.max_output_tokens,
                 ask_usage: true,
                 unstored: false,
+                versioned: if speaks.is_claude_on_vertex() {
+                    Versioned::ForModel
+                } else {
+                    Versioned::Elsewhere
+                },
             },
-            speaks: Speaks::new(target, model),
+            speaks,
             cell,
             stats,
         }
@@ -295,7 +301,10 @@ impl LiveModel {
 /// The path of each endpoint that is passed through; `None`: this provider has none such, or it names
 /// the model.
 fn passed_through(target: &CompiledTarget) -> Result<Vec<Option<Uri>>, http::uri::InvalidUri> {
-    let named = matches!(target.options, CompiledOptions::AzureDeployments { .. });
+    let named = matches!(
+        target.options,
+        CompiledOptions::AzureDeployments { .. } | CompiledOptions::VertexAi { .. }
+    );
     let Some(model) = target.models.first().filter(|_| !named) else {
         return Ok(vec![None; Endpoint::ALL.len()]);
     };

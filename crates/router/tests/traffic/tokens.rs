@@ -6,7 +6,8 @@ use routing::price::{Money, PerMillion, Price};
 use crate::{
     rig::{Rig, World, ask, ask_stream},
     upstream::{
-        self, DONE, Do, Upstream, chat, chunk, content, end, events_head, finish, response, role,
+        self, DONE, Do, Upstream, chat, chat_body, chunk, content, end, events_head, finish,
+        response, role,
     },
 };
 
@@ -236,4 +237,21 @@ async fn the_estimate_learns_how_long_a_token_is() {
     }
     let after = estimate(&rig.explain(&ask).await);
     assert!((950..=1_010).contains(&after), "{after}");
+}
+
+/// What a relay says that an answer costs is told, and nothing is priced by it.
+#[tokio::test]
+async fn the_providers_own_cost_is_told() {
+    let usage = r#"{"prompt_tokens":9,"completion_tokens":2,"cost":1.4e-05}"#;
+    let body = chat_body("hi")
+        .replace(r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#, usage);
+    assert!(body.contains(usage));
+    let upstream = Upstream::always(response("200 OK", "", &body)).await;
+    let rig = Rig::start(World::over(&[&upstream])).await;
+    let answer = rig.post_with("/v1/chat/completions", ask(), &FULL).await.json();
+    let told = &answer["moniker"];
+    assert_eq!(told["providerCost"], "0.000014", "{told}");
+    assert_eq!(told["attempts"][0]["providerCost"], "0.000014");
+    assert_eq!(told["cost"], serde_json::Value::Null, "it has no price");
+    assert_eq!(told["tokens"]["input"], 9);
 }

@@ -12,7 +12,7 @@ use routing::{
     snapshot::CompiledOptions,
 };
 use serde_json::{Value, json};
-use testkit::upstream::{Speech, Upstream};
+use testkit::upstream::{Script, Speech, Upstream};
 
 use crate::rig::{Answer, Rig, World};
 
@@ -354,6 +354,48 @@ async fn claude_on_vertex_is_asked_at_its_publisher() {
             assert!(body.get("model").is_none(), "{body}");
         }
     }
+}
+
+/// Messages are passed through to it, but for what stands elsewhere there.
+#[tokio::test]
+async fn claude_on_vertex_gets_messages_as_they_came() {
+    let only = Upstream::start().await.unwrap();
+    let speech = Speech::text("Hello wide world").thinking("hm", "proof");
+    only.always(speech.clone().script());
+    let world = world(&[ProviderKind::VertexAI], &[&only]).target(0, |target| {
+        target.models[0].upstream_name = "claude-sonnet-4-5@20250929".into();
+    });
+    let rig = Rig::start(world).await;
+    let headers = [("anthropic-beta", "fine-grained"), ("anthropic-version", "2023-06-01")];
+    let place = "/v1/projects/p/locations/global/publishers/anthropic/models";
+    for (stream, method) in [(false, "rawPredict"), (true, "streamRawPredict")] {
+        let odd = format!(
+            "{{\"x_new\": [1.0,  {{}}],\"stream\":{stream}, \"model\" : \"prod-chat\",\n\"max_tokens\":9, \
+             \"messages\":[{{\"role\":\"user\",\"content\":\"h\\u00e9\"}}] }}"
+        );
+        let answer = rig.post_with("/v1/messages", odd.clone(), &headers).await;
+        let said = if stream {
+            String::from_utf8(speech.events("/v1/messages").concat()).unwrap()
+        } else {
+            speech.whole("/v1/messages").to_string()
+        };
+        assert_eq!(answer.body, said);
+        let got = only.received().pop().unwrap();
+        assert_eq!(got.path, format!("{place}/claude-sonnet-4-5@20250929:{method}"));
+        let version = "\"anthropic_version\" : \"vertex-2023-10-16\"";
+        let sent = odd.replace("\"model\" : \"prod-chat\"", version);
+        assert_eq!(String::from_utf8_lossy(&got.body), sent);
+        assert_eq!(got.headers["anthropic-beta"], "fine-grained");
+        assert!(!got.headers.contains_key("anthropic-version"));
+    }
+    only.then(Script::json(200, &json!({"input_tokens": 7})));
+    let body = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"prod-chat\" }";
+    let answer = rig.post("/v1/messages/count_tokens", body.to_owned()).await;
+    assert_eq!(answer.json()["input_tokens"], 7);
+    let got = only.received().pop().unwrap();
+    assert_eq!(got.path, format!("{place}/count-tokens:rawPredict"));
+    assert_eq!(got.json()["model"], "claude-sonnet-4-5@20250929");
+    assert_eq!(got.json()["anthropic_version"], "vertex-2023-10-16");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use providers::{
         error::{Where, signs, told},
         events,
         finish::{Ends, FINISHES, Why},
+        usage::{Part, Step, counts, members},
     },
 };
 use routing::{OutcomeClass, outcome::Fault};
@@ -127,6 +128,66 @@ fn titles_of_streams() -> Vec<&'static str> {
     let mut titles = vec!["What happens"];
     titles.extend(Protocol::ALL.map(Protocol::name));
     titles
+}
+
+/// How usage is counted.
+pub(super) fn usage() -> String {
+    let mut page = String::from("# Translation: usage\n\n## From a provider\n\n");
+    page += "Each part is counted, priced and limited by itself; none is counted twice. No count goes \
+             below 0. Where servers have several names for a member, the first that is there counts; \
+             `NAME[AUDIO]` is the `tokenCount` of the items of that modality.\n\n";
+    let mut titles = vec!["Part"];
+    titles.extend(Dialect::ALL.map(Dialect::name));
+    page += &head(&titles);
+    for part in Part::ALL {
+        let mut cells = vec![part.name().to_owned()];
+        cells.extend(Dialect::ALL.map(|dialect| {
+            let found = counts(dialect).iter().find(|(counted, _)| *counted == part);
+            found.map_or_else(|| "-".to_owned(), |(_, list)| steps(list))
+        }));
+        page += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    page += "\n- OpenAI's counting: where the total is that of prompt, completion and reasoning \
+             together, the server left reasoning out of the completion, and it is added to the \
+             output.\n\
+             - Anthropic: what is told later in a stream wins; iterations of type `compaction` come \
+             on top. What is written to a cache is told by its time to live (`cache_creation`; at \
+             Bedrock `cacheDetails`).\n\
+             - A relay's `cost` (OpenRouter) is `providerCost` in the metadata of the answer; nothing \
+             is priced by it.\n\
+             - A provider that states no usage: it is estimated, and marked so.\n\n\
+             ## To the caller\n\n\
+             What is passed through keeps its own usage. A translated answer has:\n\n";
+    page += &head(&["Protocol", "Member", "Is the sum of"]);
+    for protocol in Protocol::ALL {
+        for (path, parts) in members(protocol) {
+            let names: Vec<_> = parts.iter().map(|part| part.name()).collect();
+            let names = match names.as_slice() {
+                [] => "cache write by its time to live; null where that is neither 5m nor 1h"
+                    .to_owned(),
+                names => names.join(", "),
+            };
+            page += &row(&[protocol.name(), &code(path), &names]);
+        }
+    }
+    page
+}
+
+fn steps(steps: &[Step]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        let (sign, names) = match step {
+            Step::Plus(names) => (if out.is_empty() { "" } else { " + " }, names),
+            Step::Minus(names) => (" \u{2212} ", names),
+        };
+        let names: Vec<_> = names.iter().map(|name| code(name)).collect();
+        out += sign;
+        out += &match names.as_slice() {
+            [one] => one.clone(),
+            several => format!("({})", several.join(" or ")),
+        };
+    }
+    out
 }
 
 /// The signs of errors, and what callers are told.
@@ -257,6 +318,8 @@ mod tests {
         assert!(page.contains("| Late system | `messages`, `input` |"));
         let page = answers();
         assert!(page.contains("`guardrail_intervened`") && page.contains("`message_start`"));
+        let page = usage();
+        assert!(page.contains("| audio input | ") && page.contains("`candidatesTokenCount` + "));
         let page = errors();
         assert!(page.contains("`prompt is too long`") && page.contains("| RateLimited | 429 |"));
         assert!(servers().contains("| mistral |"));

@@ -58,7 +58,10 @@ spec:
     });
     let target = target.await;
     let refused = condition(&target, "ResolvedRefs");
-    assert_eq!((&refused["status"], &refused["reason"]), (&json!("False"), &json!("IdentityNotPermitted")));
+    assert_eq!(
+        (&refused["status"], &refused["reason"]),
+        (&json!("False"), &json!("IdentityNotPermitted"))
+    );
 
     let files = TempDir::new().unwrap();
     let write = |name: &str, text: &str| {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Candidate, Encoded, Host, claude, common,
+        Candidate, Encoded, Host, VERTEX_VERSION, claude, common,
         cx::Cx,
         history::{self, Shape},
     },
@@ -21,7 +21,6 @@ const IDS: IdRule = IdRule { max: 128, exact: false, beside: Some("_-") };
 const NAMES: NameRule = NameRule { max: 128, beside: "_-", letter_first: false };
 /// The version under which each model's own rules hold.
 const VERSION: &str = "2023-06-01";
-const VERTEX_VERSION: &str = "vertex-2023-10-16";
 const BINDING_BETA: &str = "thinking-binding-controls-2026-08-01";
 /// The most tools that may be strict.
 const STRICT_TOOLS: usize = 20;

@@ -43,8 +43,25 @@ pub fn plain(schema: &Json) -> Json {
         Json::Object(members) => {
             let mut out = Vec::with_capacity(members.len());
             for (name, value) in members {
+                let tuple = matches!(schema.get("items"), Json::Array(_));
                 match (name.as_str(), value) {
                     ("$schema" | "$id", Json::String(_)) => {}
+                    // Items by place, and what follows them.
+                    ("items", Json::Array(_)) => out.push(("prefixItems".to_owned(), plain(value))),
+                    ("additionalItems", _) => {
+                        // Without such items it says nothing.
+                        out.extend(tuple.then(|| ("items".to_owned(), plain(value))));
+                    }
+                    ("dependencies", Json::Object(all)) => depends(all, &mut out),
+                    // A limit that says of itself whether it is within.
+                    ("exclusiveMinimum" | "exclusiveMaximum", Json::Bool(beyond)) => {
+                        let limit = schema.get(inclusive(name));
+                        if *beyond && !limit.is_null() {
+                            out.push((name.clone(), limit.clone()));
+                        }
+                    }
+                    ("minimum", _) if schema.get("exclusiveMinimum").is_true() => {}
+                    ("maximum", _) if schema.get("exclusiveMaximum").is_true() => {}
                     ("definitions", Json::Object(_)) => out.push(("$defs".to_owned(), each(value))),
                     ("properties" | "$defs" | "patternProperties", Json::Object(_)) => {
                         out.push((name.clone(), each(value)));
@@ -64,6 +81,23 @@ pub fn plain(schema: &Json) -> Json {
         }
         Json::Array(items) => items.iter().map(plain).collect(),
         other => other.clone(),
+    }
+}
+
+/// The name of the limit that this one once went with.
+fn inclusive(name: &str) -> &'static str {
+    if name == "exclusiveMinimum" { "minimum" } else { "maximum" }
+}
+
+/// What a property needs beside it: others, or a schema.
+fn depends(all: &[(String, Json)], out: &mut Vec<(String, Json)>) {
+    let (required, schemas): (Vec<_>, Vec<_>) =
+        all.iter().cloned().partition(|(_, needs)| matches!(needs, Json::Array(_)));
+    if !required.is_empty() {
+        out.push(("dependentRequired".to_owned(), Json::Object(required)));
+    }
+    if !schemas.is_empty() {
+        out.push(("dependentSchemas".to_owned(), each(&Json::Object(schemas))));
     }
 }
 
@@ -173,6 +207,9 @@ impl Walk {
         let mut moved = Vec::new();
         for (name, value) in members {
             let at = format!("{path}/{name}");
+            if name == "type" && value.items().len() > 1 {
+                self.count.unions += 1;
+            }
             match (name.as_str(), value) {
                 ("properties" | "$defs", Json::Object(inner)) => {
                     let mut fitted = Json::empty();
@@ -221,6 +258,7 @@ impl Walk {
         }
         let object = schema.get("type").str() == Some("object") || schema.has("properties");
         if object && !schema.has("additionalProperties") && self.subset != Subset::Gemini {
+            self.adapted.push(format!("{path}/additionalProperties as false"));
             out.set("additionalProperties", false);
         }
         Ok(out)
@@ -256,8 +294,10 @@ impl Walk {
         use Subset::{Claude, Gemini, OpenAi};
         let keep = |yes: bool| if yes { Fate::Keep } else { Fate::Move };
         match name {
-            "type" | "description" | "required" | "$ref" | "$defs" | "properties" | "items"
-            | "anyOf" | "const" => Fate::Keep,
+            "type" | "description" | "required" | "$defs" | "properties" | "items" | "anyOf"
+            | "const" => Fate::Keep,
+            // Of this document alone.
+            "$ref" => keep_or_refuse(value.text().starts_with('#')),
             "enum" => {
                 self.count.values += value.items().len();
                 let simple =

@@ -33,7 +33,8 @@ fn what_a_subset_lacks_is_moved_into_the_description() {
             r#""required":["name","age","mail"],"additionalProperties":false}"#
         )
     );
-    assert_eq!(claude.adapted.len(), 4);
+    assert_eq!(claude.adapted.len(), 5);
+    assert_eq!(claude.adapted[4], "#/additionalProperties as false");
     let openai = fitted(PERSON, Subset::OpenAi);
     assert!(openai.strict && !openai.schema.at(&["properties", "age", "minimum"]).is_null());
     let gemini = fitted(PERSON, Subset::Gemini);
@@ -76,4 +77,52 @@ fn unions_and_references() {
 fn patterns_of_claude_are_simple_ones() {
     assert!(simple_pattern("^[a-z]+\\d{2}$"));
     assert!(!simple_pattern("(?=a)") && !simple_pattern("(a)\\1"));
+}
+
+#[test]
+fn older_words_become_those_of_2020() {
+    let old = schema(
+        r##"{"$id":"x","type":"object","definitions":{"n":{"type":"integer","minimum":0,
+        "exclusiveMinimum":true,"maximum":9,"exclusiveMaximum":false}},"properties":{
+        "items":{"type":"array","items":[{"$ref":"#/definitions/n"}],"additionalItems":false},
+        "list":{"type":"array","items":{"type":"string"},"additionalItems":false}},
+        "dependencies":{"a":["b"],"c":{"required":["d"]}}}"##,
+    );
+    assert_eq!(
+        plain(&old),
+        schema(
+            r##"{"type":"object","$defs":{"n":{"type":"integer","exclusiveMinimum":0,"maximum":9}},
+            "properties":{
+            "items":{"type":"array","prefixItems":[{"$ref":"#/$defs/n"}],"items":false},
+            "list":{"type":"array","items":{"type":"string"}}},
+            "dependentRequired":{"a":["b"]},"dependentSchemas":{"c":{"required":["d"]}}}"##
+        )
+    );
+}
+
+#[test]
+fn a_reference_beyond_the_document_is_refused() {
+    let far =
+        r#"{"type":"object","properties":{"a":{"$ref":"https://a.example/b"}},"required":["a"]}"#;
+    for subset in [Subset::OpenAi, Subset::Claude, Subset::Gemini] {
+        assert_eq!(refused(far, subset), "#/properties/a $ref");
+    }
+}
+
+#[test]
+fn claude_counts_lists_of_types_as_unions() {
+    let of = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+        let one = |name: &String| format!(r#""{name}":{{"type":["string","null"]}}"#);
+        let properties: Vec<String> = names.iter().map(one).collect();
+        let required: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        format!(
+            r#"{{"type":"object","properties":{{{}}},"required":[{}]}}"#,
+            properties.join(","),
+            required.join(",")
+        )
+    };
+    assert!(fit(&schema(&of(16)), Subset::Claude).is_ok());
+    assert_eq!(refused(&of(17), Subset::Claude), "# anyOf");
+    assert!(fit(&schema(&of(17)), Subset::OpenAi).unwrap().strict);
 }

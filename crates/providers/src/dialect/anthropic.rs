@@ -5,4 +5,4 @@ mod reply;
 pub(super) mod request;
 
 pub(super) use reply::Reader;
-pub(super) use request::{encode, format};
+pub(super) use request::{STRICT_TOOLS, encode, format};

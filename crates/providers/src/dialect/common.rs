@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use routing::Capability;
+use routing::{Capability, OutcomeClass, outcome::Fault};
 use sha2::{Digest as _, Sha256};
 
 use super::cx::Cx;
 use crate::{
     failure::Failure,
     neutral::{Choose, Document, Finish, Media, Part, Source, ToolResult},
-    rules::{Field, Refusal},
+    rules::{Field, Refusal, finish::Why},
     tree::Json,
 };
 
@@ -19,6 +19,15 @@ const LONGEST_USER: usize = 128;
 
 /// The most breakpoints of a prompt cache that Claude takes, whoever hosts it.
 const MOST_BREAKPOINTS: usize = 4;
+
+/// What a stop reason is that is known. Nothing but a full context is an answer that does not begin.
+pub(super) fn known_end(why: Why, content: bool) -> Result<Finish, Failure> {
+    if why == Why::ContextWindow && !content {
+        let what = "The conversation fills the model's context window: no room is left to answer.";
+        return Err(Failure::new(OutcomeClass::Fault(Fault::ContextLength), what));
+    }
+    Ok(why.into())
+}
 
 /// What a stop reason is that is not known: the end of an answer that has content.
 pub(super) fn unknown_end(content: bool) -> Result<Finish, Failure> {
@@ -29,6 +38,7 @@ pub(super) fn unknown_end(content: bool) -> Result<Finish, Failure> {
 /// Of the breakpoints of a prompt cache the last four stay. `walk` goes through a value of the named
 /// members in order, counts each in `seen`, and removes it while no more than `drop` were seen.
 pub(super) fn last_breakpoints(
+    cx: &mut Cx<'_>,
     body: &mut Json,
     members: [&str; 3],
     walk: fn(value: &mut Json, seen: &mut usize, drop: usize),
@@ -48,6 +58,15 @@ pub(super) fn last_breakpoints(
     let excess = pass(0).saturating_sub(MOST_BREAKPOINTS);
     if excess > 0 {
         pass(excess);
+        let what = format!("Only the last {MOST_BREAKPOINTS} breakpoints are taken.");
+        cx.drop(Field::CacheControl, what);
+    }
+}
+
+/// Says what of a strict tool's schema was moved or rewritten.
+pub(super) fn strict_as(cx: &mut Cx<'_>, adapted: &[String]) {
+    if !adapted.is_empty() {
+        cx.adapt(Field::Strict, format!("Moved or rewritten: {}.", adapted.join(", ")));
     }
 }
 

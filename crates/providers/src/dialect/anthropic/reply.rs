@@ -4,7 +4,7 @@ use routing::OutcomeClass;
 
 use super::super::{
     Dialect,
-    common::unknown_end,
+    common::{known_end, unknown_end},
     parts::{Parts, Piece},
     usage,
 };
@@ -46,7 +46,7 @@ fn finish(reason: &str, from: &Json, content: bool) -> Result<Finish, Failure> {
                 explanation: text(explanation),
             }
         }
-        Ends::Is(why) => why.into(),
+        Ends::Is(why) => return known_end(why, content),
         Ends::Maybe | Ends::NotYet => return unknown_end(content),
         Ends::Fails(fault) => {
             let what = format!("The model's answer failed ({reason}).");

@@ -23,7 +23,7 @@ const NAMES: NameRule = NameRule { max: 128, beside: "_-", letter_first: false }
 const VERSION: &str = "2023-06-01";
 const BINDING_BETA: &str = "thinking-binding-controls-2026-08-01";
 /// The most tools that may be strict.
-const STRICT_TOOLS: usize = 20;
+pub(in crate::dialect) const STRICT_TOOLS: usize = 20;
 
 /// The rules of the candidate's model.
 pub(in crate::dialect) fn rules_of(to: &Candidate<'_>) -> Claude {
@@ -90,7 +90,7 @@ pub(in crate::dialect) fn encode(
         carry(&mut cx, field, value, &mut body)?;
     }
     cx.unknown(false);
-    last_four(&mut body);
+    last_four(&mut cx, &mut body);
     if request.stream {
         body.set("stream", true);
     }
@@ -202,10 +202,7 @@ fn tool(cx: &mut Cx<'_>, tool: &Tool, may_be_strict: bool) -> Result<Json, Refus
     if tool.strict == Some(true) {
         match schema::fit(&schema, Subset::Claude) {
             Ok(fitted) if may_be_strict => {
-                if !fitted.adapted.is_empty() {
-                    let what = fitted.adapted.join(", ");
-                    cx.adapt(Field::Strict, format!("Moved or rewritten: {what}."));
-                }
+                common::strict_as(cx, &fitted.adapted);
                 schema = fitted.schema;
                 strict = Some(true);
             }
@@ -241,7 +238,7 @@ pub(in crate::dialect) fn format(cx: &mut Cx<'_>, rules: &Claude) -> Result<Opti
 }
 
 /// Of the breakpoints of a prompt cache the last four stay.
-fn last_four(body: &mut Json) {
+fn last_four(cx: &mut Cx<'_>, body: &mut Json) {
     fn walk(value: &mut Json, seen: &mut usize, drop: usize) {
         match value {
             Json::Array(items) => items.iter_mut().for_each(|item| walk(item, seen, drop)),
@@ -263,5 +260,5 @@ fn last_four(body: &mut Json) {
             _ => {}
         }
     }
-    common::last_breakpoints(body, ["tools", "system", "messages"], walk);
+    common::last_breakpoints(cx, body, ["tools", "system", "messages"], walk);
 }

@@ -305,7 +305,7 @@ fn citation(citation: &Citation) -> Option<Json> {
 }
 
 /// Of the points where a prompt cache may be cut the last four stay.
-pub(super) fn last_four(body: &mut Json) {
+pub(super) fn last_four(cx: &mut Cx<'_>, body: &mut Json) {
     fn walk(value: &mut Json, seen: &mut usize, drop: usize) {
         match value {
             Json::Array(items) => {
@@ -331,5 +331,5 @@ pub(super) fn last_four(body: &mut Json) {
             _ => {}
         }
     }
-    common::last_breakpoints(body, ["toolConfig", "system", "messages"], walk);
+    common::last_breakpoints(cx, body, ["toolConfig", "system", "messages"], walk);
 }

@@ -4,7 +4,7 @@ use routing::OutcomeClass;
 
 use super::super::{
     Dialect,
-    common::unknown_end,
+    common::{known_end, unknown_end},
     errors,
     event_stream::Frame,
     parts::{Parts, Piece},
@@ -39,7 +39,7 @@ fn finish(reason: &str, from: &Json, content: bool) -> Result<Finish, Failure> {
             let text = from.at(&["additionalModelResponseFields", "stop_sequence"]).str();
             Finish::StopSequence(text.map(str::to_owned))
         }
-        Ends::Is(why) => why.into(),
+        Ends::Is(why) => return known_end(why, content),
         Ends::Maybe | Ends::NotYet => return unknown_end(content),
         Ends::Fails(fault) => {
             let what = format!("The model's answer is malformed ({reason}).");

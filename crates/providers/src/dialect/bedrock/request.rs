@@ -106,7 +106,7 @@ pub(in crate::dialect) fn encode(
         body.set("additionalModelRequestFields", extra);
     }
     cx.unknown(false);
-    blocks::last_four(&mut body);
+    blocks::last_four(&mut cx, &mut body);
     let operation = if request.stream { "converse-stream" } else { "converse" };
     Ok(cx.done(format!("model/{}/{operation}", segment(to.model)), &body, Vec::new()))
 }
@@ -191,6 +191,7 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
     let (tools, choice) = common::only_allowed(cx);
     let claude = matches!(cx.to.family, Family::Claude(_));
     let mut out: Vec<Json> = Vec::new();
+    let mut strict = 0;
     for tool in tools {
         let custom = matches!(tool.kind, ToolKind::Custom(_));
         let name = cx.name(&tool.name, tool.namespace.as_deref(), custom);
@@ -201,9 +202,11 @@ fn tools(cx: &mut Cx<'_>, body: &mut Json) -> Result<(), Refusal> {
         let mut schema = cx.input_schema(tool)?;
         if tool.strict == Some(true) {
             match crate::schema::fit(&schema, crate::schema::Subset::Claude) {
-                Ok(fitted) if claude => {
+                Ok(fitted) if claude && strict < anthropic::STRICT_TOOLS => {
+                    common::strict_as(cx, &fitted.adapted);
                     schema = fitted.schema;
                     spec.set("strict", true);
+                    strict += 1;
                 }
                 _ => cx.drop(Field::Strict, "Only Claude enforces a schema, of its own subset."),
             }

@@ -86,7 +86,10 @@ fn user(cx: &mut Cx<'_>, parts: &[Cow<'_, Part>], rules: &Gemini) -> Result<Vec<
             }
             Part::Image(media) => out.push(image(cx, media, rules)),
             Part::Audio(media) => {
-                let Source::Base64(data) = &media.source else { continue };
+                let Source::Base64(data) = &media.source else {
+                    cx.drop(Field::AudioReply, "The sound of an answer means nothing here.");
+                    continue;
+                };
                 out.push(inline(&media.media_type, data));
             }
             Part::Document(one) => out.push(document(cx, one)?),

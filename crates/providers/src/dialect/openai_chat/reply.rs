@@ -4,6 +4,7 @@ use routing::OutcomeClass;
 
 use super::super::{
     Dialect,
+    common::known_end,
     parts::{Parts, Piece},
     usage,
 };
@@ -102,7 +103,10 @@ impl Reader {
         let reason = choice.get("finish_reason").text();
         match finish::ends(Dialect::OpenAiChat, reason) {
             Ends::NotYet => {}
-            Ends::Is(why) => self.parts.finish(index, why.into(), out),
+            Ends::Is(why) => {
+                let end = known_end(why, self.parts.has_content(index))?;
+                self.parts.finish(index, end, out);
+            }
             Ends::Fails(fault) => {
                 let what = "The provider gave up in the middle of its answer (its finish reason \
                             says so).";

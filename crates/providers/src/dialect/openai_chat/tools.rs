@@ -121,7 +121,10 @@ fn tool(cx: &mut Cx<'_>, tool: &Tool) -> Result<Json, Refusal> {
             }
             Some(_) => {}
             None => match schema::fit(&parameters, Subset::OpenAi) {
-                Ok(fitted) if fitted.strict => parameters = fitted.schema,
+                Ok(fitted) if fitted.strict => {
+                    common::strict_as(cx, &fitted.adapted);
+                    parameters = fitted.schema;
+                }
                 _ => {
                     cx.adapt(Field::Strict, "The schema is beyond the strict subset: not strict.");
                     strict = Some(false);

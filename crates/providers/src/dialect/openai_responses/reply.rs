@@ -4,13 +4,14 @@ use routing::OutcomeClass;
 
 use super::super::{
     Dialect,
+    common::unknown_end,
     errors::of_code,
     parts::{Parts, Piece},
     usage,
 };
 use crate::{
     failure::Failure,
-    neutral::{Citation, Delta, Event, Finish, Kind, Signature, Start},
+    neutral::{Citation, Delta, Event, Kind, Signature, Start},
     origin::{Maker, Origin},
     rules::finish::{self, Ends},
     tree::Json,
@@ -267,7 +268,7 @@ impl Reader {
         };
         let finish = match finish::ends(Dialect::OpenAiResponses, word) {
             Ends::Is(why) => why.into(),
-            Ends::Maybe | Ends::NotYet => Finish::Stop,
+            Ends::Maybe | Ends::NotYet => unknown_end(self.parts.any_content())?,
             Ends::Fails(fault) => {
                 let what = format!("The provider's answer ended as `{status}`.");
                 return Err(Failure::new(OutcomeClass::Fault(fault), what));

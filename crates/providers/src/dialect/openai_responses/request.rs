@@ -169,7 +169,10 @@ fn tool(cx: &mut Cx<'_>, tool: &Tool) -> Result<Json, Refusal> {
     let mut strict = tool.strict;
     if strict == Some(true) {
         match schema::fit(&parameters, Subset::OpenAi) {
-            Ok(fitted) if fitted.strict => parameters = fitted.schema,
+            Ok(fitted) if fitted.strict => {
+                common::strict_as(cx, &fitted.adapted);
+                parameters = fitted.schema;
+            }
             _ => {
                 cx.adapt(Field::Strict, "The schema is beyond the strict subset: not strict.");
                 strict = Some(false);

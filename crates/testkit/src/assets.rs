@@ -42,6 +42,16 @@ pub(crate) const HTTP_ROUTE: Asset = Asset {
     given_name: "gateway.networking.k8s.io_httproutes.yaml",
 };
 
+/// Argo CD: one program, which is what it is called.
+pub(crate) const ARGO_CD: Asset = Asset { module: "argocd", name: "argocd", given_name: "argocd" };
+/// The definitions of its kinds.
+pub(crate) const ARGO_CD_KINDS: [Asset; 3] =
+    [kind("application-crd.yaml"), kind("appproject-crd.yaml"), kind("applicationset-crd.yaml")];
+
+const fn kind(name: &'static str) -> Asset {
+    Asset { module: "argocd", name, given_name: name }
+}
+
 /// The variable that names the directory of a cluster that `cargo xtask cluster` starts; set for
 /// whatever runs within its network.
 pub(crate) const CLUSTER: &str = "MONIKER_CLUSTER";

@@ -1,5 +1,6 @@
 //! For tests: API server launcher, fault proxy, fake providers
 
+pub mod argocd;
 mod assets;
 pub mod ca;
 pub mod cluster;

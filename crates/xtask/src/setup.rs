@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     }
     if cluster::host::missing().is_empty() {
         node()?;
+        argo_cd()?;
     }
     python::install()?;
     node::install()?;
@@ -40,6 +41,12 @@ pub(crate) fn node() -> Result<()> {
     packages::install(packages::NODE)?;
     go::build()?;
     go::build_node()
+}
+
+/// What the tests of GitOps run beside a node.
+pub(crate) fn argo_cd() -> Result<()> {
+    packages::install(packages::ARGO_CD)?;
+    go::build_argo_cd()
 }
 
 /// What the end-to-end tests run, the control plane only if they start it.

@@ -10,8 +10,8 @@ use crate::{assets, cluster, image, namespace, run, setup, tidy};
 
 /// The test target that needs an API server.
 const CLUSTER: &str = "cluster";
-/// The test target that needs a node, which not every machine can run.
-const NODE: &str = "node";
+/// The test targets that need a node, which not every machine can run: each has a cluster of its own.
+const NODE: [&str; 2] = ["node", "argocd"];
 
 /// Crates that are used without the rest of the workspace, or must not need it: built alone, so
 /// that a feature that another crate turns on cannot hide that one is missing.
@@ -108,17 +108,24 @@ fn end_to_end(args: Args, tests: &mut Tests) -> Result<()> {
 fn on_a_node(tests: &mut Tests) -> Result<()> {
     let missing = cluster::host::missing();
     if !missing.is_empty() {
-        println!("skipped: the test target {NODE}: {}", missing.join("; "));
+        println!("skipped: the test targets {}: {}", NODE.join(", "), missing.join("; "));
         return Ok(());
     }
     setup::node()?;
-    let test = ["test", "--workspace", "--test", NODE];
-    run::run(&mut run::cargo(&[&test[..], &["--no-run"]].concat()))?;
+    setup::argo_cd()?;
+    let mut build = vec!["test", "--workspace", "--no-run"];
+    for target in NODE {
+        build.extend(["--test", target]);
+    }
+    run::run(&mut run::cargo(&build))?;
     let image = image::dev()?;
-    let cluster = cluster::Temporary::start()?;
-    cluster.load(&image)?;
-    let mut inside = cluster.inside(&run::cargo(&[&test[..], &["--offline"]].concat()))?;
-    run::tests(&mut inside, tests)
+    for target in NODE {
+        let cluster = cluster::Temporary::start()?;
+        cluster.load(&image)?;
+        let test = ["test", "--workspace", "--offline", "--test", target];
+        run::tests(&mut cluster.inside(&run::cargo(&test))?, tests)?;
+    }
+    Ok(())
 }
 
 /// The test targets of the package `e2e` that run without a node.
@@ -132,7 +139,7 @@ fn targets(fast: bool) -> Result<Vec<String>> {
     if !names.iter().any(|name| name == CLUSTER) {
         bail!("the package e2e has no test target {CLUSTER}");
     }
-    let here = |name: &String| name != NODE && (!fast || name != CLUSTER);
+    let here = |name: &String| !NODE.contains(&&**name) && (!fast || name != CLUSTER);
     Ok(names.into_iter().filter(here).collect())
 }
 

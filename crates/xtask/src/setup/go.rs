@@ -8,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::assets::{
-    API_SERVER, Asset, ETCD, HELM, HELM_3, HTTP_ROUTE, KUBECTL, OLDEST_API_SERVER,
+    API_SERVER, ARGO_CD, ARGO_CD_KINDS, Asset, ETCD, HELM, HELM_3, HTTP_ROUTE, KUBECTL,
+    OLDEST_API_SERVER,
 };
 use crate::cluster::programs;
 use crate::run;
@@ -30,6 +31,7 @@ enum Version {
     Kubernetes(&'static str),
     Containerd(&'static str),
     Helm(&'static str),
+    ArgoCd(&'static str),
 }
 
 const CURRENT: Version = Version::Kubernetes("1.37.2");
@@ -78,6 +80,9 @@ const NODE: [Recipe; 9] = [
     recipe(programs::PAUSE, "./pause", Version::Built, 1),
 ];
 
+const ARGO: [Recipe; 1] =
+    [recipe(ARGO_CD, "github.com/argoproj/argo-cd/v3/cmd", Version::ArgoCd("3.2.11"), 6)];
+
 const fn recipe(
     asset: Asset,
     package: &'static str,
@@ -112,6 +117,13 @@ fn copy(asset: Asset, module: &str, directory: &str) -> Result<()> {
     let from = Path::new(root.trim()).join(directory).join(asset.name);
     fs::copy(&from, &path).with_context(|| from.display().to_string())?;
     Ok(())
+}
+
+/// Builds Argo CD.
+pub(super) fn build_argo_cd() -> Result<()> {
+    build_all(&ARGO)?;
+    let mut kinds = ARGO_CD_KINDS.into_iter();
+    kinds.try_for_each(|kind| copy(kind, "github.com/argoproj/argo-cd/v3", "manifests/crds"))
 }
 
 /// Builds what a node has beyond the control plane.
@@ -157,6 +169,9 @@ impl Recipe {
             Version::Built => Vec::new(),
             Version::Containerd(version) => {
                 vec![format!("github.com/containerd/containerd/v2/version.Version={version}")]
+            }
+            Version::ArgoCd(version) => {
+                vec![format!("github.com/argoproj/argo-cd/v3/common.version={version}")]
             }
             Version::Helm(version) => {
                 let major = version.split('.').next().unwrap_or_default();
@@ -228,13 +243,14 @@ mod tests {
 
     #[test]
     fn versions_are_those_that_the_modules_pin() {
-        for recipe in CONTROL_PLANE.iter().chain(&NODE) {
+        for recipe in CONTROL_PLANE.iter().chain(&NODE).chain(&ARGO) {
             let (module, version) = match recipe.names_itself {
                 Version::Built => continue,
                 Version::Kubernetes(version) => ("k8s.io/kubernetes", version),
                 Version::Helm(version) if version.starts_with("3.") => ("helm.sh/helm/v3", version),
                 Version::Helm(version) => ("helm.sh/helm/v4", version),
                 Version::Containerd(version) => ("github.com/containerd/containerd/v2", version),
+                Version::ArgoCd(version) => ("github.com/argoproj/argo-cd/v3", version),
             };
             let file = recipe.asset.module_directory().join("go.mod");
             let text = fs::read_to_string(file).unwrap();

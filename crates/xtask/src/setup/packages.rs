@@ -43,6 +43,12 @@ pub(super) const NODE: &[Package] = &[
     package("ethtool", &["ethtool", "--version"]),
 ];
 
+/// For Argo CD: its cache, and where what it deploys comes from.
+pub(super) const ARGO_CD: &[Package] = &[
+    package("redis-server", &["redis-server", "--version"]),
+    package("git", &["git", "--version"]),
+];
+
 /// Installs those that are missing, or says in one line how to.
 pub(super) fn install(packages: &[Package]) -> Result<()> {
     let missing = missing(packages);

@@ -107,6 +107,15 @@ fn every_shape_of_status_has_its_health() {
     let stalled = ["Stalled", "True", "ModelNotOffered"];
     let stalled = status(&[["Ready", "False", "ModelNotOffered"], stalled]);
     is(of(stalled), "Degraded", "ModelNotOffered, said");
+    // Of aliases and targets that not every router serves.
+    let behind = ["Programmed", "False", "RoutersDisconnected"];
+    let waits = ["Reconciling", "True", "RoutersDisconnected"];
+    let behind = status(&[behind, ["Ready", "False", "RoutersDisconnected"], waits]);
+    is(of(behind), "Progressing", "RoutersDisconnected, said");
+    let rejected = ["Programmed", "False", "RouterRejected"];
+    let stands = ["Stalled", "True", "RouterRejected"];
+    let rejected = status(&[rejected, ["Ready", "False", "RouterRejected"], stands]);
+    is(of(rejected), "Degraded", "RouterRejected, said");
     let not_stalled = ["Stalled", "False", "Ready"];
     let warned = ["PriceUnknown", "True", "PriceUnknown"];
     let fine = status(&[warned, ["Ready", "True", "Ready"], not_stalled]);

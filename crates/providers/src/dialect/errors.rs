@@ -319,7 +319,7 @@ pub fn refuses_signature(dialect: Dialect, failure: &Failure, signed: bool) -> b
     let message = failure.message.to_lowercase();
     let code = failure.code.as_deref().unwrap_or_default();
     let told = SIGNATURE_WORDS.iter().any(|words| message.contains(words))
-        || code == "invalid_encrypted_content"
+        || matches!(code, "invalid_encrypted_content" | "MISSING_THOUGHT_SIGNATURE")
         || (message.contains("item with id") && message.contains("not found"));
     let bare = dialect == Dialect::Gemini
         && signed

@@ -153,6 +153,14 @@ fn refused_signatures() {
     ] {
         assert!(refuses_signature(Dialect::Anthropic, &failed(message), false), "{message}");
     }
+    // Gemini may say so by a finish reason, in an answer.
+    let body = bytes::Bytes::from_static(
+        br#"{"candidates":[{"content":{},"finishReason":"MISSING_THOUGHT_SIGNATURE"}]}"#,
+    );
+    let candidate = crate::dialect::Candidate::new(Dialect::Gemini, "ns/t", "gemini-3", "gemini-3");
+    let ended = crate::dialect::decode_reply(&candidate, &body).unwrap_err();
+    assert_eq!(ended.class, OutcomeClass::Fault(InvalidResponse));
+    assert!(refuses_signature(Dialect::Gemini, &ended, true));
     let bare = failed("Request contains an invalid argument.");
     assert!(refuses_signature(Dialect::Gemini, &bare, true));
     assert!(!refuses_signature(Dialect::Gemini, &bare, false));

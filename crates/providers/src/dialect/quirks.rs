@@ -205,7 +205,15 @@ pub static QUIRKS: &[Quirks] = &[
     Quirks {
         name: "cerebras",
         hosts: &["api.cerebras.ai"],
-        dropped: &[PresencePenalty, FrequencyPenalty, LogitBias, ServiceTier, Parallel, Metadata],
+        dropped: &[
+            PresencePenalty,
+            FrequencyPenalty,
+            LogitBias,
+            ServiceTier,
+            Parallel,
+            Metadata,
+            Prediction,
+        ],
         choice: ChoiceForms::AutoNone,
         ..PLAIN
     },

@@ -256,10 +256,10 @@ fn limits(cx: &mut Cx<'_>, body: &mut Json, thinks: bool) -> Result<(), Refusal>
 fn carry(cx: &mut Cx<'_>, field: Field, value: &Json, body: &mut Json) -> Result<(), Refusal> {
     let quirks = cx.to.quirks;
     if let Some(quirks) = quirks {
+        if field == Field::Moderation {
+            return common::moderation(cx, value);
+        }
         if quirks.drops(field) {
-            if field == Field::Moderation {
-                return common::moderation(cx, value);
-            }
             cx.drop(field, "This server refuses it, or is not known to have it.");
             return Ok(());
         }

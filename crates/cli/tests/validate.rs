@@ -144,6 +144,25 @@ fn wrong_use_is_told_apart() {
     }
 }
 
+#[test]
+fn whose_targets_may_use_the_routers_identity_is_an_argument() {
+    const TARGET: &str = "apiVersion: moniker.dev/v1alpha1\nkind: ProviderTarget\nmetadata: {name: t}\n\
+        spec:\n  provider: AzureOpenAI\n  endpoint: {url: 'https://a.openai.azure.com'}\n  \
+        auth: {type: WorkloadIdentity}\n  models: [{name: m}]\n";
+    for (args, code) in [
+        (&[][..], 0),
+        (&["--workload-identity-namespaces=shop,default"], 0),
+        (&["--workload-identity-namespaces=shop"], 1),
+    ] {
+        let (found, out) = run(&[("t.yaml", TARGET)], args);
+        assert_eq!(found, code, "{out}");
+        assert_eq!(out.contains("--workload-identity-namespaces must name it"), code == 1, "{out}");
+    }
+    let twice = TARGET.replace("Identity}", "Identity, secretRef: {name: s, key: k}}");
+    let (code, out) = run(&[("t.yaml", &twice)], &[]);
+    assert!(code == 1 && out.contains("secretRef means nothing with type None or"), "{out}");
+}
+
 /// A document, its only problem's line, path, and a part of what is said.
 const MISTAKES: &[(&str, usize, &str, &str)] = &[
     ("apiVersion: v1\nkind: Pod\n", 2, "kind", "ModelAlias, AccessKey, Secret"),

@@ -166,6 +166,7 @@ mod tests {
         let parsed = Command::try_parse_from(["x", "--watch-namespaces", "a,b-1, c"]).unwrap();
         assert_eq!(parsed.args.watch_namespaces, ["a", "b-1", "c"]);
         assert!(parsed.args.exporting_namespaces.is_empty());
+        assert!(parsed.args.workload_identity_namespaces.is_empty());
     }
 
     #[test]

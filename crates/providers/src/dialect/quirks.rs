@@ -83,6 +83,8 @@ pub struct Quirks {
     pub stream_options: bool,
     /// Whether a tool's message must carry the tool's name.
     pub tool_names: bool,
+    /// Its template reads the arguments of calls as JSON, and fails on what is none.
+    pub parses_arguments: bool,
     /// Whether `json_object` is to be sent as a schema.
     pub object_as_schema: bool,
     /// Whether `cache_control` is known.
@@ -124,6 +126,7 @@ pub const PLAIN: Quirks = Quirks {
     returns_reasoning: false,
     stream_options: true,
     tool_names: false,
+    parses_arguments: false,
     object_as_schema: false,
     cache_control: false,
     temperature: 2.0,
@@ -217,7 +220,7 @@ pub static QUIRKS: &[Quirks] = &[
         choice: ChoiceForms::AutoNone,
         ..PLAIN
     },
-    Quirks { name: "vllm", hosts: &[":8000"], ..PLAIN },
+    Quirks { name: "vllm", hosts: &[":8000"], parses_arguments: true, ..PLAIN },
     Quirks { name: "sglang", hosts: &[":30000"], ..PLAIN },
     Quirks {
         name: "ollama",
@@ -281,6 +284,7 @@ pub static QUIRKS: &[Quirks] = &[
         choice: ChoiceForms::RequiredAsAuto,
         effort: EffortForm::EnableThinking,
         cache_control: true,
+        parses_arguments: true,
         // The open models: those behind a name of their own think in JSON too.
         thinks_in_streams: &["qwen3-#"],
         both_limits: false,

@@ -87,7 +87,8 @@ fields! {
     AudioReply("messages.audio", "input.audio", "messages.audio") [M, D, X "with Audio", D, D, D];
     // Tools in the history.
     Arguments("tool_calls.function.arguments", "function_call.arguments", "tool_use.input") [
-        M, M, M, A "text that is no JSON object is sent as `{\"_raw\": text}`",
+        M, M, X "as it is; text that is no JSON object as `{\"_raw\": text}` where the server reads it",
+        A "text that is no JSON object is sent as `{\"_raw\": text}`",
         A "text that is no JSON object is sent as `{\"_raw\": text}`",
         A "text that is no JSON object is sent as `{\"_raw\": text}`"];
     CallId("tool_call_id", "call_id", "tool_use_id") [

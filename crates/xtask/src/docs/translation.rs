@@ -294,6 +294,7 @@ fn otherwise(server: &Quirks) -> Vec<String> {
     say(server.returns_reasoning, "reasoning goes back with calls");
     say(!server.stream_options, "no `stream_options`");
     say(server.tool_names, "results carry the tool's name");
+    say(server.parses_arguments, "arguments of calls are a JSON object");
     say(server.object_as_schema, "`json_object` is sent as a schema");
     say(server.cache_control, "`cache_control` is kept");
     say(!server.base64, "embeddings in base64 are made by the router");

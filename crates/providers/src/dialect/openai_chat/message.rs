@@ -221,6 +221,10 @@ fn assistant(cx: &mut Cx<'_>, turn: &Turn<'_>, bare: &mut bool) -> Result<Json, 
                         common::custom_input(&call.arguments).to_text()
                     } else if call.arguments.is_empty() {
                         "{}".to_owned()
+                    } else if quirks.is_some_and(|q| q.parses_arguments)
+                        && !Json::parse(call.arguments.as_bytes()).is_ok_and(|a| a.is_object())
+                    {
+                        cx.arguments(&call.arguments).to_text()
                     } else {
                         call.arguments.clone()
                     };

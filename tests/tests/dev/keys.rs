@@ -4,7 +4,7 @@
 use serde_json::json;
 use testkit::{
     moniker::Moniker,
-    upstream::{Script, Upstream},
+    upstream::{Script, Speech, Upstream},
 };
 
 use crate::{chat, header, post};
@@ -41,6 +41,36 @@ async fn a_key_brings_its_provider_into_the_sample() {
     }
     let written = written(&moniker);
     assert!(written.contains("Added: openai") && !written.contains("canary"), "{written}");
+}
+
+#[tokio::test]
+async fn an_access_key_of_aws_signs_requests_to_bedrock() {
+    let upstream = Upstream::start().await.unwrap();
+    upstream.always(Speech::text("from bedrock").script());
+    let url = format!("http://{}", upstream.address());
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKIACANARY"),
+        ("AWS_SECRET_ACCESS_KEY", KEY),
+        ("AWS_SESSION_TOKEN", "a-session"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_BEARER_TOKEN_BEDROCK", ""),
+        ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &url),
+    ];
+    let mut moniker = Moniker::sample(&environment).await.unwrap();
+    moniker.printed("Added: bedrock (AWS_ACCESS_KEY_ID at").await.unwrap();
+    let (status, headers, body) = post(&moniker, "chat/completions", &chat("bedrock")).await;
+    assert_eq!(
+        (status, header(&headers, "x-moniker-target")),
+        (200, "default/bedrock/claude-haiku-4-5")
+    );
+    assert_eq!(body["choices"][0]["message"]["content"], "from bedrock");
+    let request = upstream.received().remove(0);
+    let signed = request.headers["authorization"].to_str().unwrap();
+    assert!(signed.starts_with("AWS4-HMAC-SHA256 Credential=AKIACANARY/"), "{signed}");
+    assert!(signed.contains("/eu-central-1/bedrock/aws4_request"), "{signed}");
+    assert_eq!(request.headers["x-amz-security-token"], "a-session");
+    let written = written(&moniker);
+    assert!(written.contains("Added: bedrock") && !written.contains("canary"), "{written}");
 }
 
 #[tokio::test]

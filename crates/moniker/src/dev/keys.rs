@@ -1,6 +1,8 @@
 //! Real providers for the sample: those whose usual variables are in the environment. What is added
 //! of each is a document of `deploy/samples/providers`; a key stays where it is, in the environment.
 
+mod aws;
+
 use std::{fmt::Write, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
@@ -83,6 +85,7 @@ pub(super) async fn sample(environment: Environment<'_>) -> Sample {
     for known in KNOWN {
         sample.add(known, environment);
     }
+    sample.bedrock(environment);
     if let Some(host) = environment("OLLAMA_HOST") {
         sample.ollama(&host, environment).await;
     }
@@ -97,6 +100,34 @@ impl Sample {
         if let Some(first) = known.keys.first() {
             document = document.replace(&format!("${{{first}}}"), &format!("${{{key}}}"));
         }
+        self.provider(known, key, document, environment);
+    }
+
+    fn bedrock(&mut self, environment: Environment<'_>) {
+        match aws::document(environment) {
+            None => {}
+            Some(Err(why)) => self.told.push(format!("Not added: bedrock, because {why}")),
+            Some(Ok((key, document))) => {
+                let known = Known {
+                    name: "bedrock",
+                    keys: &[aws::API_KEY, aws::ACCESS_KEY],
+                    base: aws::BASE,
+                    version: "",
+                    document: "",
+                };
+                self.provider(&known, key, document, environment);
+            }
+        }
+    }
+
+    /// Adds a provider by its document, at another server where the environment names one.
+    fn provider(
+        &mut self,
+        known: &Known,
+        key: &str,
+        mut document: String,
+        environment: Environment<'_>,
+    ) {
         let mut at = String::new();
         if let Some(base) = environment(known.base) {
             let Some(url) = self.url(&base) else {
@@ -356,6 +387,45 @@ mod tests {
         }
         let keys: Vec<(&str, &str)> = KNOWN.iter().map(|known| (known.keys[0], "sk")).collect();
         loads(&with(&keys).await);
+    }
+
+    #[tokio::test]
+    async fn bedrock_is_added_by_the_variables_of_aws() {
+        let region = ("AWS_REGION", "eu-west-1");
+        let (id, secret) = (("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "canary"));
+        let (token, api) =
+            (("AWS_SESSION_TOKEN", "canary"), ("AWS_BEARER_TOKEN_BEDROCK", "canary"));
+        for (variables, kind, has, lacks) in [
+            (&[id, secret, region][..], "AWSSigV4", "secret-access-key:", "session-token:"),
+            (&[id, secret, token, region], "AWSSigV4", "session-token:", "api-key:"),
+            (
+                &[id, secret, api, region],
+                "Bearer",
+                "AWS_BEARER_TOKEN_BEDROCK}",
+                "AWS_ACCESS_KEY_ID}",
+            ),
+            (&[api, ("AWS_DEFAULT_REGION", "eu-west-1")], "Bearer", "api-key:", "session-token:"),
+        ] {
+            let sample = with(variables).await;
+            loads(&sample);
+            let at = sample.text.find("kind: Secret\nmetadata: {name: bedrock}").unwrap();
+            assert!(sample.text[at..].contains(has), "{variables:?}: {}", sample.text);
+            assert!(!sample.text[at..].contains(lacks), "{variables:?}: {}", sample.text);
+            assert!(sample.text.contains("bedrock: {region: eu-west-1}"));
+            assert!(sample.text.contains(&format!("  auth: {{type: {kind}, ")));
+            let said = sample.told.join("\n");
+            assert!(said.contains("Added: bedrock (AWS_") && !said.contains("canary"), "{said}");
+        }
+        for (variables, why) in [
+            (&[id, secret][..], "AWS_REGION is not set"),
+            (&[id, region], "AWS_SECRET_ACCESS_KEY is not set"),
+            (&[api, ("AWS_REGION", "moon")], "AWS_REGION is no region"),
+            (&[api, region, (aws::BASE, "ftp://a")], "is not the URL of a server"),
+        ] {
+            let sample = with(variables).await;
+            assert_eq!(sample.text, SAMPLE);
+            assert!(sample.told[0].contains(why), "{:?}", sample.told);
+        }
     }
 
     #[tokio::test]

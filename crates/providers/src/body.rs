@@ -104,6 +104,24 @@ pub enum Store {
     Is(bool),
 }
 
+/// What `include` of a responses request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Include {
+    /// It is not there.
+    Absent,
+    /// It is null.
+    Null(Span),
+    /// A list that does not ask for encrypted reasoning.
+    List {
+        /// Where it stands.
+        span: Span,
+        /// Whether nothing is in it.
+        empty: bool,
+    },
+    /// It asks for that, or is something else, for the provider to refuse.
+    Said,
+}
+
 /// What was found in a body. Spans are of the body that was read.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestBody {
@@ -132,6 +150,8 @@ pub struct RequestBody {
     pub bound: Option<&'static str>,
     /// `store`, of a responses request.
     pub store: Store,
+    /// `include`, of a responses request.
+    pub include: Include,
     /// Whether an answer in the background is asked for.
     pub background: bool,
     /// Bytes of text that are to be spoken.
@@ -175,8 +195,11 @@ impl RequestBody {
     }
 }
 
+/// What `include` asks for where an answer is not stored: reasoning that its maker alone can read.
+pub(crate) const ENCRYPTED: &str = "reasoning.encrypted_content";
+
 /// The members that are read, each at most once.
-const MEMBERS: [&str; 27] = [
+const MEMBERS: [&str; 28] = [
     "model",
     "stream",
     "stream_options",
@@ -205,6 +228,7 @@ const MEMBERS: [&str; 27] = [
     "container",
     "background",
     "store",
+    "include",
 ];
 /// How many of them every endpoint has that another dialect may have a form of.
 const COMMON: usize = 17;
@@ -235,6 +259,7 @@ impl Scan {
             opening: [None; 3],
             bound: None,
             store: Store::Absent,
+            include: Include::Absent,
             background: false,
             spoken: 0,
         };
@@ -376,6 +401,7 @@ impl Scan {
                     self.bind(member);
                 }
             }
+            "include" => self.body.include = include(r)?,
             "reasoning_effort" => {
                 self.body.reasoning |=
                     r.maybe_string()?.is_some_and(|t| !t.is_empty() && !t.is("none"));
@@ -479,6 +505,22 @@ fn reasoning(r: &mut Reader<'_>) -> Result<bool, JsonError> {
         Ok::<(), JsonError>(())
     })?;
     Ok(said && !off)
+}
+
+fn include(r: &mut Reader<'_>) -> Result<Include, JsonError> {
+    match r.peek()? {
+        Kind::Null => Ok(Include::Null(r.literal()?.1)),
+        Kind::Array => {
+            let (mut empty, mut said) = (true, false);
+            let span = r.array(|r| {
+                empty = false;
+                said |= r.maybe_string()?.is_some_and(|t| t.is(ENCRYPTED));
+                Ok::<(), JsonError>(())
+            })?;
+            Ok(if said { Include::Said } else { Include::List { span, empty } })
+        }
+        _ => r.skip().map(|_| Include::Said),
+    }
 }
 
 fn stream_options(r: &mut Reader<'_>) -> Result<StreamOptions, BodyError> {

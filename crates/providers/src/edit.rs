@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{
-    body::{RequestBody, Store, StreamOptions},
+    body::{ENCRYPTED, Include, RequestBody, Store, StreamOptions},
     dialect::VERTEX_VERSION,
     json::{JsonError, Reader, Span},
 };
@@ -26,6 +26,9 @@ pub struct Rewrite {
     pub ask_usage: bool,
     /// Whether to say that the answer is not to be stored, where the request says nothing of it.
     pub unstored: bool,
+    /// Whether to ask for encrypted reasoning where that is said: without it the caller could not
+    /// send the answer's reasoning again.
+    pub encrypted: bool,
     /// Who says the version of the protocol.
     pub versioned: Versioned,
 }
@@ -51,8 +54,8 @@ pub struct Rewritten {
     pub len: usize,
     /// The usage-only event of the answer is ours, and is not for the caller.
     pub hide_usage: bool,
-    /// The member that was added, which a provider may refuse by name.
-    pub added: Option<&'static str>,
+    /// The members that were added, which a provider may refuse by name.
+    pub added: SmallVec<[&'static str; 2]>,
 }
 
 /// A string as JSON.
@@ -74,8 +77,10 @@ pub fn rewrite(body: &Bytes, read: &RequestBody, to: &Rewrite) -> Rewritten {
     }
     let asked = read.stream && to.ask_usage && ask_usage(&mut edits, read);
     let unstored = to.unstored && unstore(&mut edits, read);
+    let included = unstored && to.encrypted && include(&mut edits, read);
     let (segments, len) = edits.apply(body);
-    let added = if asked { Some("stream_options") } else { unstored.then_some("store") };
+    let names = [(asked, "stream_options"), (unstored, "store"), (included, "include")];
+    let added = names.into_iter().filter(|(added, _)| *added).map(|(_, name)| name).collect();
     Rewritten { segments, len, hide_usage: asked, added }
 }
 
@@ -144,6 +149,24 @@ fn unstore(edits: &mut Edits, read: &RequestBody) -> bool {
             edits.replace(behind, Bytes::from_static(br#","store":false"#));
         }
     }
+    true
+}
+
+/// Asks for encrypted reasoning where the caller did not. Says whether it did.
+fn include(edits: &mut Edits, read: &RequestBody) -> bool {
+    let (at, text) = match read.include {
+        Include::Said => return false,
+        Include::Null(span) => (span, format!("[\"{ENCRYPTED}\"]")),
+        Include::List { span, empty } => {
+            let inside = Span { start: span.start + 1, end: span.start + 1 };
+            (inside, format!("\"{ENCRYPTED}\"{}", if empty { "" } else { "," }))
+        }
+        Include::Absent => {
+            let behind = Span { start: read.model.end, end: read.model.end };
+            (behind, format!(",\"include\":[\"{ENCRYPTED}\"]"))
+        }
+    };
+    edits.replace(at, Bytes::from(text));
     true
 }
 

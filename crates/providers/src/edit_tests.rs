@@ -22,6 +22,7 @@ fn to(model: &str) -> Rewrite {
         ask_usage: true,
         unstored: false,
         versioned: Versioned::Elsewhere,
+        encrypted: false,
     }
 }
 
@@ -30,7 +31,7 @@ fn the_model_is_replaced_and_all_else_stays() {
     let body = "{ \"a\":1.0e+2 ,\"model\"\t: \"prod\\u002dchat\",\n\"b\" : [\"\\u00e9\"] }\n";
     let (out, rewritten) = edited(body, &to("vendor/m\"1"));
     assert_eq!(out, body.replace("\"prod\\u002dchat\"", "\"vendor/m\\\"1\""));
-    assert_eq!((rewritten.hide_usage, rewritten.added), (false, None));
+    assert_eq!((rewritten.hide_usage, rewritten.added.is_empty()), (false, true));
     assert_eq!(rewritten.segments.len(), 3);
 }
 
@@ -134,16 +135,59 @@ fn an_answer_is_not_stored_unless_the_caller_says_so() {
         (
             r#"{"model":"a","input":"x"}"#,
             r#"{"model":"m","store":false,"input":"x"}"#,
-            Some("store"),
+            &["store"][..],
         ),
-        (r#"{"store":null,"model":"a"}"#, r#"{"store":false,"model":"m"}"#, Some("store")),
-        (r#"{"model":"a","store":true}"#, r#"{"model":"m","store":true}"#, None),
-        (r#"{"model":"a","store":false}"#, r#"{"model":"m","store":false}"#, None),
+        (r#"{"store":null,"model":"a"}"#, r#"{"store":false,"model":"m"}"#, &["store"]),
+        (r#"{"model":"a","store":true}"#, r#"{"model":"m","store":true}"#, &[]),
+        (r#"{"model":"a","store":false}"#, r#"{"model":"m","store":false}"#, &[]),
     ] {
         let body = Bytes::from(body);
         let read = RequestBody::read(routing::Endpoint::Responses, &body).unwrap();
         let out = rewrite(&body, &read, &to);
-        assert_eq!((out.segments.concat(), out.added), (want.as_bytes().to_vec(), added));
+        assert_eq!((out.segments.concat(), &out.added[..]), (want.as_bytes().to_vec(), added));
+    }
+}
+
+#[test]
+fn reasoning_that_is_not_stored_is_asked_for() {
+    let to = Rewrite { ask_usage: false, unstored: true, encrypted: true, ..to("m") };
+    let both = &["store", "include"][..];
+    for (body, want, added) in [
+        (
+            r#"{"model":"a","n":1}"#,
+            r#"{"model":"m","store":false,"include":["reasoning.encrypted_content"],"n":1}"#,
+            both,
+        ),
+        (
+            r#"{"include":null,"model":"a"}"#,
+            r#"{"include":["reasoning.encrypted_content"],"model":"m","store":false}"#,
+            both,
+        ),
+        (
+            r#"{"include":[ ],"model":"a"}"#,
+            r#"{"include":["reasoning.encrypted_content" ],"model":"m","store":false}"#,
+            both,
+        ),
+        (
+            r#"{"model":"a","include":["x"]}"#,
+            r#"{"model":"m","store":false,"include":["reasoning.encrypted_content","x"]}"#,
+            both,
+        ),
+        (
+            r#"{"model":"a","include":["reasoning.encrypted_content"]}"#,
+            r#"{"model":"m","store":false,"include":["reasoning.encrypted_content"]}"#,
+            &["store"],
+        ),
+        (r#"{"model":"a","include":7}"#, r#"{"model":"m","store":false,"include":7}"#, &["store"]),
+        // What the caller decides by itself is left to it.
+        (r#"{"model":"a","store":false}"#, r#"{"model":"m","store":false}"#, &[]),
+    ] {
+        let body = Bytes::from(body);
+        let read = RequestBody::read(routing::Endpoint::Responses, &body).unwrap();
+        let out = rewrite(&body, &read, &to);
+        assert_eq!((out.segments.concat(), &out.added[..]), (want.as_bytes().to_vec(), added));
+        let twice = Bytes::from(body.to_vec().repeat(2));
+        assert!(RequestBody::read(routing::Endpoint::Responses, &twice).is_err());
     }
 }
 

@@ -357,7 +357,7 @@ impl<'a> Plan<'a> {
             }
         }
         let (segments, len) = edits.apply(body);
-        let added = asked.then_some("stream_options");
+        let added = asked.then_some("stream_options").into_iter().collect();
         let body = Rewritten { segments, len, hide_usage: asked, added };
         Some(Fitted { body, warnings: self.warnings })
     }

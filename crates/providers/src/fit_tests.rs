@@ -21,6 +21,7 @@ fn to() -> Rewrite {
         ask_usage: true,
         unstored: false,
         versioned: Versioned::Elsewhere,
+        encrypted: false,
     }
 }
 
@@ -196,6 +197,7 @@ fn some_models_think_in_streams_only() {
         ask_usage: true,
         unstored: false,
         versioned: Versioned::Elsewhere,
+        encrypted: false,
     };
     let out = fit(&body, &read, &to, qwen).unwrap().unwrap();
     assert_eq!(&out.body.segments.concat()[..], br#"{"model":"qwen3-8b","enable_thinking":false}"#);

@@ -66,7 +66,7 @@ pub mod tree;
 
 pub use amount::{Amount, BYTES_PER_TOKEN};
 pub use answer::{Answer, judge_answer};
-pub use body::{BodyError, Cap, RequestBody, Store, StreamOptions};
+pub use body::{BodyError, Cap, Include, RequestBody, Store, StreamOptions};
 pub use edit::{MAX_EDITS, Rewrite, Rewritten, Versioned, json_string, rewrite};
 pub use failure::{Failure, classify};
 pub use flow::Flow;

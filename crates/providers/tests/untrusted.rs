@@ -145,6 +145,7 @@ proptest! {
                     ask_usage: true,
                     unstored: false,
                     versioned: Versioned::Elsewhere,
+        encrypted: false,
                 };
                 let out = rewrite(&body, &read, &to).segments.concat();
                 let again = RequestBody::read(endpoint, &out).unwrap();

@@ -9,12 +9,12 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use providers::{
-    Failure, Versioned,
+    Failure,
     address::{Call, Operation},
     count_tokens,
     dialect::{Back, Candidate, Dialect, Encoded, refuses_signature},
     errors::CallerError,
-    fit::fit,
+    fit::{Fitted, fit},
     protocol::{Caller, Protocol, responses::echo},
     rewrite,
     rules::{Action, Refusal, Warning},
@@ -23,6 +23,7 @@ use providers::{
     tree::Json,
 };
 use routing::{Endpoint, OutcomeClass, outcome::Fault};
+use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     pipeline::Reply,
     record::{Ending, Record},
     source::Broken,
-    translate::{BETA, Neutral, Written, fitting, protocol, write},
+    translate::{BETA, Neutral, Ready, Written, fitting, protocol, rewriting, write},
     upstream::{PooledBody, Reuse, Segments, SendError},
     used::Estimate,
 };
@@ -114,12 +115,13 @@ pub(crate) enum Reading {
 /// What is changed of a request while the same target is asked.
 #[derive(Default)]
 struct Changes {
-    /// The request as it was encoded when it was decided on.
+    /// The request as it was encoded, or fitted, when it was decided on.
     encoded: Option<Box<Encoded>>,
+    fitted: Option<Box<Fitted>>,
     /// What was sent last, where it was translated; and in which dialect.
     sent: Option<(Dialect, Box<Encoded>)>,
-    /// The member that was added to what was passed through.
-    added: Option<&'static str>,
+    /// The members that were added to what was passed through.
+    added: SmallVec<[&'static str; 2]>,
     /// The hint that is left out.
     without: Option<Box<str>>,
     /// Whether what only its issuer can read is left out.
@@ -167,11 +169,11 @@ impl From<Broken> for Failed {
 /// Makes one attempt.
 pub(crate) async fn attempt(
     job: Attempt<'_>,
-    encoded: Option<Box<Encoded>>,
+    ready: Option<Ready>,
     record: &mut Record,
 ) -> Result<Reply, Failed> {
     let Bound { at, cut } = job.time;
-    match timeout_at(at, job.run(encoded, record)).await {
+    match timeout_at(at, job.run(ready, record)).await {
         Ok(result) => result,
         Err(_) => {
             let waited = record.attempt_began().elapsed().as_secs_f64();
@@ -189,12 +191,14 @@ impl Attempt<'_> {
         &self.target.models[self.model].label
     }
 
-    async fn run(
-        &self,
-        encoded: Option<Box<Encoded>>,
-        record: &mut Record,
-    ) -> Result<Reply, Failed> {
-        let mut changes = Changes { encoded, ..Changes::default() };
+    async fn run(&self, ready: Option<Ready>, record: &mut Record) -> Result<Reply, Failed> {
+        let mut changes = match ready {
+            Some(Ready::Encoded(encoded)) => {
+                Changes { encoded: Some(encoded), ..Changes::default() }
+            }
+            Some(Ready::Fitted(fitted)) => Changes { fitted: Some(fitted), ..Changes::default() },
+            None => Changes::default(),
+        };
         loop {
             let outgoing = self.outgoing(&mut changes, record).map_err(|r| self.unfit(&r))?;
             let Some(outgoing) = outgoing else { return Ok(self.estimated(record)) };
@@ -241,9 +245,10 @@ impl Attempt<'_> {
 
     /// Whether the request is sent once more, and otherwise.
     fn changes(&self, changes: &mut Changes, failure: &Failure) -> bool {
-        if let Some(member) = changes.added.filter(|member| failure.refuses(member)) {
-            let slot = match member {
+        if let Some(member) = changes.added.iter().find(|member| failure.refuses(member)) {
+            let slot = match *member {
                 "store" => &self.target.say_unstored,
+                "include" => &self.target.models[self.model].ask_encrypted,
                 _ => &self.target.ask_usage,
             };
             return slot.swap(false, Ordering::Relaxed);
@@ -353,7 +358,7 @@ impl Attempt<'_> {
             passed: false,
             answer,
         };
-        changes.added = None;
+        changes.added.clear();
         changes.sent = Some((dialect, encoded));
         Ok(Some(outgoing))
     }
@@ -362,26 +367,19 @@ impl Attempt<'_> {
     fn passed(&self, changes: &mut Changes, record: &mut Record) -> Result<Outgoing, Refusal> {
         let (endpoint, dialect) = (self.asked.endpoint, self.own_dialect());
         let model = &self.target.models[self.model];
-        let mut to = model.rewrite.clone();
-        to.ask_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
-            && self.target.ask_usage.load(Ordering::Relaxed);
-        to.unstored = endpoint == Endpoint::Responses
-            && !self.bound
-            && self.target.say_unstored.load(Ordering::Relaxed);
-        if to.versioned == Versioned::ForModel && endpoint == Endpoint::CountTokens {
-            to.versioned = Versioned::BesideModel;
-        }
         let (text, read) = (&self.asked.text, &self.asked.read);
-        let fitted = match fitting(self.asked, &model.speaks) {
-            Some(quirks) => fit(text, read, &to, quirks)?,
-            None => None,
+        let to = || rewriting(self.target, model, endpoint, self.bound);
+        let fitted = match (changes.fitted.take(), fitting(self.asked, &model.speaks)) {
+            (Some(fitted), _) => Some(*fitted),
+            (None, Some(quirks)) => fit(text, read, &to(), quirks)?,
+            (None, None) => None,
         };
         let rewritten = match fitted {
             Some(fitted) => {
                 record.warnings = fitted.warnings;
                 fitted.body
             }
-            None => rewrite(text, read, &to),
+            None => rewrite(text, read, &to()),
         };
         changes.added = rewritten.added;
         let answer = match protocol(endpoint) {

@@ -140,8 +140,8 @@ impl<'r> Attempts<'r> {
                         dialect: self.ways.translated(candidate),
                         bound: self.alias.one_target,
                     };
-                    let encoded = self.ways.take(candidate);
-                    match attempt(job, encoded, record).await {
+                    let ready = self.ways.take(candidate);
+                    match attempt(job, ready, record).await {
                         Ok(reply) => {
                             self.next(Some(Ended::As(OutcomeClass::Success)), deadline);
                             record.reason = match why {

@@ -2,12 +2,15 @@
 //! others cannot say. A request is decoded once, when a candidate first needs it, and encoded for
 //! each candidate that the filter leaves: what cannot be encoded filters that candidate.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::{HeaderMap, HeaderName};
 use providers::{
+    Rewrite, Versioned,
     count_tokens::{self, Count},
     dialect::{Candidate, Dialect, Encoded, encode, quirks::Quirks},
     embeddings,
-    fit::{applies, fit},
+    fit::{Fitted, applies, fit},
     neutral::Request,
     protocol::{DecodeError, Protocol, decode},
     rules::Refusal,
@@ -24,7 +27,7 @@ use crate::{
     live::{
         LiveAlias,
         speaks::{Speaks, Way},
-        target::LiveModel,
+        target::{LiveModel, LiveTarget},
     },
 };
 
@@ -124,6 +127,15 @@ pub(crate) fn write(
     })
 }
 
+/// A request as it was written for a candidate when it was decided on.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    /// In its dialect.
+    Encoded(Box<Encoded>),
+    /// As the caller wrote it, but for what the server wants otherwise.
+    Fitted(Box<Fitted>),
+}
+
 /// How each candidate is asked, where not all are asked as the caller did.
 #[derive(Debug, Default)]
 pub(crate) struct Ways(Option<Box<Differing>>);
@@ -132,7 +144,7 @@ pub(crate) struct Ways(Option<Box<Differing>>);
 struct Differing {
     unfit: Vec<(CandidateIx, Unfit)>,
     translated: Vec<(CandidateIx, Dialect)>,
-    encoded: Vec<(CandidateIx, Box<Encoded>)>,
+    ready: Vec<(CandidateIx, Ready)>,
 }
 
 impl Ways {
@@ -149,7 +161,8 @@ impl Ways {
         }
         let mut ways = Differing::default();
         for ix in indexes(&alias.compiled) {
-            let Some((live, _)) = alias.candidates[ix.get()].model() else { continue };
+            let Some((target, model)) = alias.candidates[ix.get()].place.as_ref() else { continue };
+            let live = &target.models[*model];
             if !matches!(
                 filter::reason(alias, ix, facts, &Self::default()),
                 None | Some(FilterReason::ContextWindow)
@@ -164,9 +177,12 @@ impl Ways {
                 ways.unfit.push((ix, Unfit::Field(background())));
                 continue;
             }
-            match way(live, asked, headers, alias.mixed) {
+            let mut fitted = None;
+            match way(target, live, asked, headers, alias.mixed, &mut fitted) {
                 Err(refusal) => ways.unfit.push((ix, Unfit::Field(refusal))),
-                Ok(Way::Pass | Way::Nowhere) => {}
+                Ok(Way::Pass | Way::Nowhere) => {
+                    ways.ready.extend(fitted.map(|fitted| (ix, Ready::Fitted(fitted))));
+                }
                 Ok(Way::Translate(_)) => match asked.neutral(headers) {
                     Err(error) => ways.unfit.push((ix, Unfit::Unread(error.clone()))),
                     Ok(request) => ways.encode(ix, live, asked.endpoint, request, alias.one_target),
@@ -189,10 +205,10 @@ impl Ways {
     }
 
     /// The request as this candidate gets it, where it is still there.
-    pub(crate) fn take(&mut self, ix: CandidateIx) -> Option<Box<Encoded>> {
-        let encoded = &mut self.0.as_mut()?.encoded;
-        let at = encoded.iter().position(|(found, _)| *found == ix)?;
-        Some(encoded.swap_remove(at).1)
+    pub(crate) fn take(&mut self, ix: CandidateIx) -> Option<Ready> {
+        let ready = &mut self.0.as_mut()?.ready;
+        let at = ready.iter().position(|(found, _)| *found == ix)?;
+        Some(ready.swap_remove(at).1)
     }
 }
 
@@ -216,15 +232,23 @@ impl Differing {
                 if let Written::Encoded(encoded) = written
                     && encoded.body.len() <= KEPT
                 {
-                    self.encoded.push((ix, encoded));
+                    self.ready.push((ix, Ready::Encoded(encoded)));
                 }
             }
         }
     }
 }
 
-/// How a candidate is asked this request.
-fn way(model: &LiveModel, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Result<Way, Refusal> {
+/// How a candidate is asked this request. What a server wants otherwise of a body that is passed
+/// through is put into `fitted`.
+fn way(
+    target: &LiveTarget,
+    model: &LiveModel,
+    asked: &Asked,
+    headers: &HeaderMap,
+    mixed: bool,
+    fitted: &mut Option<Box<Fitted>>,
+) -> Result<Way, Refusal> {
     let speaks = &model.speaks;
     let way = speaks.way(asked.endpoint);
     match way {
@@ -259,12 +283,37 @@ fn way(model: &LiveModel, asked: &Asked, headers: &HeaderMap, mixed: bool) -> Re
         let dialect = dialect_for(request, &candidate, speaks.serves_responses());
         return Ok(Way::Translate(dialect));
     }
-    if let Some(quirks) = fitting(asked, speaks)
-        && fit(&asked.text, &asked.read, &model.rewrite, quirks)?.is_none()
-    {
-        return Ok(Way::Translate(Dialect::OpenAiChat));
+    if let Some(quirks) = fitting(asked, speaks) {
+        let to = rewriting(target, model, asked.endpoint, false);
+        match fit(&asked.text, &asked.read, &to, quirks)? {
+            Some(found) => *fitted = Some(Box::new(found)),
+            None => return Ok(Way::Translate(Dialect::OpenAiChat)),
+        }
     }
     Ok(Way::Pass)
+}
+
+/// What a candidate wants changed of a body that is passed through; `bound`: what lives at one
+/// provider may be named.
+pub(crate) fn rewriting(
+    target: &LiveTarget,
+    model: &LiveModel,
+    endpoint: Endpoint,
+    bound: bool,
+) -> Rewrite {
+    let may = |slot: &AtomicBool| slot.load(Ordering::Relaxed);
+    let chat = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+    let beside = endpoint == Endpoint::CountTokens;
+    Rewrite {
+        versioned: match model.rewrite.versioned {
+            Versioned::ForModel if beside => Versioned::BesideModel,
+            versioned => versioned,
+        },
+        ask_usage: chat && may(&target.ask_usage),
+        unstored: endpoint == Endpoint::Responses && !bound && may(&target.say_unstored),
+        encrypted: model.speaks.encrypts() && may(&model.ask_encrypted),
+        ..model.rewrite.clone()
+    }
 }
 
 /// What a server wants of a body that is passed through, where it may be another body than this.

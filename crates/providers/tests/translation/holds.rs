@@ -169,6 +169,7 @@ pub(crate) fn passed(bytes: &Bytes) {
             ask_usage: true,
             unstored: false,
             versioned: Versioned::Elsewhere,
+            encrypted: false,
         };
         for quirks in QUIRKS {
             let Ok(Some(fitted)) = fit::fit(bytes, &read, &to, quirks) else { continue };

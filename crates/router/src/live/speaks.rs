@@ -71,6 +71,11 @@ impl Speaks {
         self.capabilities.has(Capability::Chat)
     }
 
+    /// Whether the model thinks, and encrypts what it thought.
+    pub(crate) fn encrypts(&self) -> bool {
+        matches!(self.family, Family::OpenAi(rules) if !rules.efforts.is_empty())
+    }
+
     /// Whether it is a compatible server, not OpenAI itself.
     pub(crate) fn is_compatible(&self) -> bool {
         self.quirks.is_some()

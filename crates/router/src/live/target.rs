@@ -73,6 +73,8 @@ pub(crate) struct LiveModel {
     pub(crate) rewrite: Rewrite,
     /// What its provider speaks.
     pub(crate) speaks: Speaks,
+    /// Whether it may be asked for encrypted reasoning: false once it refused that by name.
+    pub(crate) ask_encrypted: AtomicBool,
     /// Ejection by what concerns the model alone.
     pub(crate) cell: Arc<Cell>,
     /// What is counted of it, whatever alias uses it.
@@ -290,8 +292,10 @@ impl LiveModel {
                 } else {
                     Versioned::Elsewhere
                 },
+                encrypted: false,
             },
             speaks,
+            ask_encrypted: AtomicBool::new(true),
             cell,
             stats,
         }

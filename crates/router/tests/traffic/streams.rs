@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use http_body_util::BodyExt as _;
+use routing::ProviderKind;
 
 use crate::{
     rig::{Answer, Rig, World, ask, ask_stream},
@@ -265,6 +266,66 @@ async fn a_thinking_model_is_bridged_by_keep_alives_after_content_alone() {
     }
     let rest = Answer::of(response).await.body;
     assert!(error_frame(&rest)["message"].as_str().unwrap().contains("streamIdle"), "{rest}");
+}
+
+#[tokio::test]
+async fn other_protocols_are_bridged_in_their_own_form() {
+    for (kind, path, said, alive) in [
+        (
+            ProviderKind::Anthropic,
+            "messages",
+            [
+                r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"c","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#,
+            ],
+            "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        ),
+        // The events bear the provider's numbers.
+        (
+            ProviderKind::OpenAI,
+            "responses",
+            [
+                r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","created_at":1,"model":"c","status":"in_progress","output":[]}}"#,
+                r#"{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"msg_1","role":"assistant","status":"in_progress","content":[]}}"#,
+                r#"{"type":"response.output_text.delta","sequence_number":2,"output_index":0,"item_id":"msg_1","content_index":0,"delta":"a"}"#,
+            ],
+            ": keep-alive\n",
+        ),
+    ] {
+        let events = said.map(|data| {
+            let kind = data.split('"').nth(3).unwrap();
+            format!("event: {kind}\ndata: {data}\n\n")
+        });
+        let mut script = vec![events_head()];
+        script.extend(events.iter().map(|event| chunk(event)));
+        script.push(Do::Hang);
+        let only = Upstream::always(script).await;
+        let rig = Rig::start(World::over(&[&only]).target(0, |t| {
+            t.provider = kind;
+            t.models[0].capabilities = kind.unstated_capabilities();
+        }))
+        .await;
+        let ask = r#"{"model":"prod-chat","stream":true,"max_tokens":9,"input":"hi","messages":[{"role":"user","content":"hi"}]}"#;
+        let request = rig.request(&format!("/v1/{path}"), ask.into(), &[]);
+        let (mut response, _connection) = rig.open(request).await;
+        let mut came = String::new();
+        while came.len() < events.concat().len() {
+            came += &text(&mut response).await.unwrap();
+        }
+        assert_eq!(came, events.concat());
+        // From here on nothing but timers can happen.
+        tokio::time::pause();
+        for _ in 0..3 {
+            assert_eq!(text(&mut response).await.unwrap(), alive, "{path}");
+        }
+        let rest = Answer::of(response).await.body;
+        tokio::time::resume();
+        assert!(
+            rest.starts_with("event: error\n") && rest.contains("streamIdle"),
+            "{path}: {rest}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -480,6 +480,23 @@ async fn a_response_is_not_stored_unless_the_alias_has_one_target() {
     let bodies: Vec<String> = got.iter().map(|r| String::from_utf8_lossy(&r.body).into()).collect();
     assert_eq!(bodies[0], r#"{"model":"gpt-4o","store":false,"input":"hi"}"#);
     assert_eq!(bodies[1], r#"{"model":"gpt-4o","input":"hi"}"#);
+    // A model that thinks: its thought can be sent again, wherever the next answer comes from.
+    let mut thinking = world(&kinds, &[&only, &only]);
+    thinking.targets[0].models[0].upstream_name = "gpt-5.4".to_owned();
+    let thinking = Rig::start(thinking).await;
+    let sent = || String::from_utf8(only.received().pop().unwrap().body).unwrap();
+    thinking.post("/v1/responses", ask).await;
+    let with = r#"{"model":"gpt-5.4","store":false,"include":["reasoning.encrypted_content"],"input":"hi"}"#;
+    assert_eq!(sent(), with);
+    // Where that is refused by name it is left out, and not asked again.
+    let refusal = json!({"error": {"message": "Encrypted content is not supported with this model.",
+        "type": "invalid_request_error", "param": "include", "code": null}});
+    let refused = only.received().len();
+    only.then(Script::json(400, &refusal));
+    assert_eq!(thinking.post("/v1/responses", ask).await.status, 200);
+    assert_eq!(thinking.post("/v1/responses", ask).await.status, 200);
+    assert_eq!(only.received().len(), refused + 3);
+    assert_eq!(sent(), r#"{"model":"gpt-5.4","store":false,"input":"hi"}"#);
     let bound = r#"{"model":"prod-chat","input":"hi","previous_response_id":"resp_1"}"#;
     let answer = two.post("/v1/responses", bound).await;
     let error = answer.json()["error"].clone();

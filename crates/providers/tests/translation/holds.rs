@@ -2,15 +2,16 @@
 //! the same functions.
 
 use bytes::Bytes;
+use http::StatusCode;
 use providers::{
-    RequestBody, Rewrite, Versioned, count_tokens,
+    End, Judgement, RequestBody, Rewrite, Stream, Usage, Versioned, asis, collect, count_tokens,
     dialect::{Back, Candidate, Decoder, Dialect, Host, encode, quirks::QUIRKS},
-    embeddings, fit, json_string,
+    embeddings, fit, json_string, judge_answer,
     neutral::Event,
     protocol::{Caller, Protocol, decode, responses::echo},
     translate::Translation,
 };
-use routing::Endpoint;
+use routing::{Endpoint, ProviderKind};
 use serde_json::Value;
 
 /// Whom requests are written for: every dialect, and every server with peculiarities.
@@ -131,8 +132,24 @@ pub(crate) fn request(protocol: Protocol, bytes: &[u8]) {
     assert_eq!(again, count_tokens::estimate(&request));
 }
 
-/// Embeddings and counts: bodies of requests and of answers.
+/// Embeddings and counts: bodies of requests and of answers; and answers of what is passed through
+/// alone: what is judged to be one is JSON, and events are the same however they are split.
 pub(crate) fn endpoints(bytes: &[u8]) {
+    for endpoint in Endpoint::ALL.iter().copied().filter(|e| e.passes_only()) {
+        let kind = ProviderKind::OpenAICompatible;
+        if judge_answer(kind, endpoint, StatusCode::OK, bytes).is_ok() {
+            assert!(is_json(bytes), "{endpoint}");
+        }
+        let whole = Bytes::copy_from_slice(bytes);
+        if let Ok(collected) = collect(kind, endpoint, &whole) {
+            assert!(is_json(&collected), "{endpoint}");
+        }
+        let pieces = chunks(&whole, &[40, 128, 200]);
+        assert_eq!(stream(endpoint, &pieces), stream(endpoint, &[whole]), "{endpoint}");
+        for ended in [false, true] {
+            let _ = asis::opening(None, bytes, ended);
+        }
+    }
     if let Ok(request) = embeddings::decode(bytes) {
         for to in candidates() {
             if let Ok(encoded) = embeddings::encode(&request, &to) {
@@ -156,6 +173,24 @@ pub(crate) fn endpoints(bytes: &[u8]) {
         }
         drop(count_tokens::answer(&from, bytes));
     }
+}
+
+/// What the events of a stream mean that is passed through, and how it ends.
+fn stream(endpoint: Endpoint, chunks: &[Bytes]) -> (Vec<Judgement>, End, Option<Usage>) {
+    let mut stream = Stream::new(ProviderKind::OpenAICompatible, endpoint, false);
+    let mut said = Vec::new();
+    let mut take = |stream: &mut Stream| {
+        while let Ok(Some(event)) = stream.next() {
+            said.push(event.judgement);
+        }
+    };
+    for chunk in chunks {
+        stream.push(chunk.clone());
+        take(&mut stream);
+    }
+    stream.close();
+    take(&mut stream);
+    (said, stream.end(), stream.usage())
 }
 
 /// A body that is passed through: fitted to every server it stays JSON, and names the model that it

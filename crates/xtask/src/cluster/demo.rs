@@ -55,7 +55,7 @@ pub(super) fn run(state: &State) -> Result<()> {
 
     let get = ["get", "service", "moniker-router", "--namespace", NAMESPACE, "-o"];
     let address = [&get[..], &["jsonpath={.spec.clusterIP}"]].concat();
-    let address = processes::kubectl(state, &address)?;
+    let address = run::output(&mut inside(state, &address)?)?;
     println!(
         "\nA request through the routers' Service:\n\n  cargo xtask cluster run curl -i \
          http://{address}/v1/chat/completions \\\n    -H 'content-type: application/json' -d \
@@ -78,8 +78,12 @@ fn helm(state: &State, args: &[&str]) -> Result<()> {
 }
 
 fn kubectl(state: &State, args: &[&str]) -> Result<()> {
+    run::run(&mut inside(state, args)?)
+}
+
+/// kubectl in the cluster's network, as the administrator.
+fn inside(state: &State, args: &[&str]) -> Result<Command> {
     let program = crate::assets::KUBECTL.find()?;
     let program = program.context("kubectl is not built: run `cargo xtask setup`")?;
-    let command: Command = run::program(&program.to_string_lossy(), args);
-    run::run(&mut state.inside(&command)?)
+    state.inside(&run::program(&program.to_string_lossy(), args))
 }

@@ -79,7 +79,7 @@ fn command(state: &State, asset: Asset) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs the real `kubectl` as the administrator.
+/// Runs the real `kubectl` as the administrator, from within: the network is that of this process.
 pub(super) fn kubectl(state: &State, arguments: &[&str]) -> Result<String> {
     let mut command = command(state, KUBECTL)?;
     run::output(command.args(arguments))

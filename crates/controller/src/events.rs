@@ -89,9 +89,14 @@ impl Recorder {
         (Self { queue, metrics }, teller)
     }
 
-    /// Has it told.
+    /// Has it told. When very much is new at once, as on the day of an installation, what is well gives
+    /// way to what is not.
     pub(crate) fn record(&self, news: News) {
-        if self.queue.try_send(news).is_err() {
+        let room = match news.transition.severity {
+            Severity::Normal => self.queue.capacity() > QUEUE / 2,
+            Severity::Warning => true,
+        };
+        if !room || self.queue.try_send(news).is_err() {
             self.metrics.event(EventEnd::Dropped);
         }
     }
@@ -273,6 +278,27 @@ mod tests {
         let regarding = event.regarding.unwrap();
         assert_eq!(regarding.kind.as_deref(), Some("ModelAlias"));
         assert_eq!(regarding.namespace, event.metadata.namespace);
+    }
+
+    #[test]
+    fn what_is_well_leaves_room_for_what_is_not() {
+        let (queue, mut told) = mpsc::channel(QUEUE);
+        let recorder = Recorder { queue, metrics: Arc::default() };
+        let record = |severity| {
+            let (condition, reason, note) = ("Ready", String::new(), String::new());
+            let transition = Transition { severity, condition, reason, note };
+            let subject = Subject::alias(ObjectId::new("shop", "chat"));
+            recorder.record(News { subject, uid: "u".to_owned(), transition });
+        };
+        (0..QUEUE).for_each(|_| record(Severity::Normal));
+        (0..QUEUE).for_each(|_| record(Severity::Warning));
+        let mut severities = Vec::new();
+        while let Ok(news) = told.try_recv() {
+            severities.push(news.transition.severity);
+        }
+        assert_eq!(severities.len(), QUEUE);
+        let well = severities.iter().filter(|severity| **severity == Severity::Normal).count();
+        assert_eq!(well, QUEUE / 2);
     }
 
     #[test]

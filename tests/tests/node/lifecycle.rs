@@ -48,6 +48,14 @@ async fn an_ordinary_day_fails_no_request() {
     traffic.go_on(20).await;
     traffic.unharmed("deletion of a router");
 
+    // The replica that writes is killed without a word; another one does from then on.
+    let holder = "jsonpath={.spec.holderIdentity}";
+    let holder = release.kubectl(&["get", "lease", "moniker-controller", "-o", holder]).await;
+    let (pod, _) = holder.rsplit_once('-').expect("a pod's name and a process");
+    release.kubectl(&["delete", "pod", pod, "--force", "--grace-period=0"]).await;
+    release.again("chat", "later").await;
+    traffic.unharmed("death of the writing controller");
+
     let changed = ["--set", "router.maxBody=16MiB", "--set", "controller.sweepInterval=2s"];
     release.upgrade(Version::Four, &changed).await;
     release.settled("router", 2).await;

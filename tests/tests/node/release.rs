@@ -109,6 +109,20 @@ impl Release {
         self.lineup(name, 8091, None).await;
     }
 
+    /// Another alias over what an alias is served by, once it is served.
+    pub(crate) async fn again(&self, model: &str, name: &str) {
+        let alias = json!({
+            "apiVersion": "moniker.dev/v1alpha1", "kind": "ModelAlias",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "strategy": {"type": "Priority"}, "targets": [{"name": "only", "model": model}],
+            },
+        });
+        self.cluster.apply(&pods::list(&[alias])).await.unwrap();
+        let alias = format!("modelalias/{name}");
+        self.cluster.wait(&self.namespace, &alias, "Ready").await.unwrap();
+    }
+
     /// A Service without pods that leads to a provider in this process, and its target and alias.
     pub(crate) async fn lead_to(&self, name: &str, provider: &Upstream, key: &str) {
         let port = provider.address().port();

@@ -9,6 +9,10 @@ use crate::{common::KeyRef, spending::KeyLimits};
 
 /// What follows the name of the key in a Secret whose value is valid beside it.
 pub const PREVIOUS: &str = "-previous";
+/// What follows the name of an AccessKey in that of the Secret that is made for it.
+pub const GENERATED: &str = "-access-key";
+/// The key of that Secret.
+pub const GENERATED_KEY: &str = "api-key";
 
 /// A caller: its key, and what it may use.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,9 +37,12 @@ pub const PREVIOUS: &str = "-previous";
 #[serde(rename_all = "camelCase")]
 pub struct AccessKeySpec {
     /// The key of a Secret in the namespace of this object that holds the caller's key, without a
-    /// scheme such as `Bearer`. While keys rotate the Secret may also hold the one of before, under
+    /// scheme such as `Bearer`. Default: `api-key` of the Secret `NAME-access-key`, which the
+    /// controller makes with a key of its own, `mk-` and what is random, and which goes with this
+    /// object; delete that Secret to get another key. While keys rotate the Secret may also hold the one of before, under
     /// the same name followed by `-previous`, such as `api-key-previous`: both are valid.
-    pub secret_ref: KeyRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<KeyRef>,
     /// Globs on the models that it may name, in which `*` stands for any characters. Default: all
     /// that its namespace may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +51,11 @@ pub struct AccessKeySpec {
     /// How much callers with this key may ask for. Default: no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<KeyLimits>,
+    /// true: it may also name a model of a ProviderTarget without an alias, as `target/model`: of
+    /// its namespace's targets, else of those that others export to it, of which the oldest has the
+    /// name. `aliases` counts for these names too: `openai/*`. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_direct_models: Option<bool>,
     /// When it ends, such as 2027-06-30T00:00:00Z. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]
@@ -51,6 +63,16 @@ pub struct AccessKeySpec {
     /// true: it serves nobody. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+}
+
+impl AccessKeySpec {
+    /// Where the key is, of an AccessKey of this name.
+    pub fn key_ref(&self, name: &str) -> KeyRef {
+        self.secret_ref.clone().unwrap_or_else(|| KeyRef {
+            name: format!("{name}{GENERATED}"),
+            key: GENERATED_KEY.to_owned(),
+        })
+    }
 }
 
 /// What the controller says of an AccessKey.

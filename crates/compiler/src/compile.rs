@@ -29,6 +29,8 @@ pub struct Compiled {
     /// The hashes of the callers' keys. Of a key that is not here nothing is known: whoever has
     /// hashes of it keeps them.
     pub hashes: BTreeMap<ObjectId, KeyState>,
+    /// The Secrets that are to be made for callers' keys that name none, by AccessKey.
+    pub missing: BTreeMap<ObjectId, ObjectId>,
     /// Everything that is wrong, by kind and object.
     pub findings: Vec<Finding>,
     /// What each object's status should say.
@@ -50,7 +52,13 @@ pub fn compile(world: &World) -> Compiled {
         .iter()
         .filter_map(|(id, key)| Some(((*id).clone(), key.hashes.clone()?)))
         .collect();
-    Compiled { snapshot: snapshot(world, resolved), credentials, hashes, findings, statuses }
+    let missing = resolved
+        .keys
+        .iter()
+        .filter_map(|(id, key)| Some(((*id).clone(), key.missing.clone()?)))
+        .collect();
+    let snapshot = snapshot(world, resolved);
+    Compiled { snapshot, credentials, hashes, missing, findings, statuses }
 }
 
 fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {

@@ -6,11 +6,13 @@ mod alias;
 mod auth;
 mod candidate;
 mod category;
+mod direct;
 mod endpoint;
 mod export;
 mod guard;
 mod host;
 mod key;
+mod key_secret;
 mod learnt;
 mod lineup;
 mod names;
@@ -108,10 +110,11 @@ pub(crate) fn resolve(world: &World) -> Resolved<'_> {
     let targets: BTreeMap<&ObjectId, ResolvedTarget<'_>> = world
         .targets
         .iter()
-        .map(|(id, stored)| (id, ResolvedTarget::of(world, id, &stored.object.spec)))
+        .map(|(id, stored)| (id, ResolvedTarget::of(world, id, stored)))
         .collect();
     let aliases = aliases(world, &targets);
-    Resolved { targets, aliases, keys: key::keys(world) }
+    let keys = key::keys(world, &targets);
+    Resolved { targets, aliases, keys }
 }
 
 /// The categories of an alias alone, whatever its targets resolve to: how they are told, and by what

@@ -105,6 +105,8 @@ pub struct SecretData {
     pub version: u64,
     /// Its values.
     pub data: BTreeMap<String, SecretBytes>,
+    /// The uids of the objects that own it.
+    pub owners: Vec<String>,
     /// The annotation `moniker.dev/allowed-hosts`: hosts that its values may be sent to.
     pub allowed_hosts: Option<String>,
 }

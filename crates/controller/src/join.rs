@@ -21,6 +21,7 @@ use wire::Key;
 
 use crate::fleet::Faults;
 use crate::fleet::programmed::{Programme, Programmes};
+use crate::generate::{AllMissing, Missing};
 use crate::health::Health;
 use crate::publish::{Publication, Publisher};
 use crate::status::{Report, Subject, Text};
@@ -33,6 +34,8 @@ pub(crate) struct Join {
     pub(crate) fetches: Fetches,
     /// Which credentials fail, as routers report it; `None`: nobody asks them.
     pub(crate) faults: Option<watch::Receiver<Option<Arc<Faults>>>>,
+    /// Who makes the Secrets of keys that name none.
+    pub(crate) missing: watch::Sender<Arc<AllMissing>>,
     /// Who asks routers what they serve; `None`: nobody does.
     pub(crate) programmes: Option<watch::Sender<Arc<Programmes>>>,
     pub(crate) reach: Reach,
@@ -49,6 +52,8 @@ struct Output {
     hash_key: SecretBytes,
     /// When the next caller's key ends, which is to be told.
     next_end: Option<Duration>,
+    /// The Secrets that are to be made.
+    missing: AllMissing,
     /// The statuses that are not what the compilation before wanted.
     wanted: Vec<(Subject, Option<Text>)>,
     took: Duration,
@@ -66,6 +71,9 @@ struct Run {
     second_look: Option<Pin<Box<Sleep>>>,
     /// When a caller's key ends.
     next_end: Option<Pin<Box<Sleep>>>,
+    /// The Secrets that are to be made, and where none are.
+    missing: AllMissing,
+    terminating: BTreeSet<String>,
 }
 
 /// How long after a router was told that most of its aliases are absent everything is listed again:
@@ -83,6 +91,8 @@ impl Join {
             serves: false,
             second_look: None,
             next_end: None,
+            missing: AllMissing::new(),
+            terminating: BTreeSet::new(),
         };
         self.tell_health(&run);
         let mut doubts = self.publisher.doubts();
@@ -137,11 +147,27 @@ impl Join {
             self.report(Report::Live(live)).await;
         }
         if let Some(namespaces) = terminating {
+            run.terminating.clone_from(&namespaces);
+            self.tell_missing(run);
             self.report(Report::Terminating(namespaces)).await;
         }
         if compile == Compile::Now {
             self.tell_health(run);
         }
+    }
+
+    /// Tells which Secrets are to be made: none in a namespace that is being deleted.
+    fn tell_missing(&self, run: &Run) {
+        let stays = |id: &ObjectId| !run.terminating.contains(&*id.namespace);
+        let missing = run.missing.iter().filter(|(id, _)| stays(id));
+        let missing: AllMissing = missing.map(|(id, one)| (id.clone(), one.clone())).collect();
+        self.missing.send_if_modified(|before| {
+            let changed = **before != missing;
+            if changed {
+                *before = Arc::new(missing);
+            }
+            changed
+        });
     }
 
     /// Fails only once the writer has ended, which it does with this loop.
@@ -156,10 +182,13 @@ impl Join {
     }
 
     async fn publish(&mut self, output: Option<Output>, run: &mut Run) {
-        let Some(Output { compiled, hash_key, next_end, wanted, took }) = output else { return };
+        let Some(output) = output else { return };
+        let Output { compiled, hash_key, next_end, missing, wanted, took } = output;
+        run.missing = missing;
+        self.tell_missing(run);
         run.next_end = next_end.map(|wait| Box::pin(sleep(wait)));
         let facts = facts(&compiled);
-        let Compiled { snapshot, credentials, hashes, findings, statuses } = compiled;
+        let Compiled { snapshot, credentials, hashes, findings, statuses, .. } = compiled;
         let deleted = self.cluster.deletions();
         let known = self.cluster.known();
         self.publisher.publish(Publication {
@@ -314,7 +343,12 @@ fn output(world: &World, before: &Statuses) -> Output {
     differences(Kind::Target, &before.targets, &now.targets, &mut wanted);
     differences(Kind::Key, &before.keys, &now.keys, &mut wanted);
     let (hash_key, next_end) = (world.settings.key_hash_key.clone(), next_end(world, &compiled));
-    Output { compiled, hash_key, next_end, wanted, took: started.elapsed() }
+    let missing = compiled.missing.iter().filter_map(|(id, secret)| {
+        let uid = world.keys.get(id)?.object.metadata.uid.clone()?;
+        Some((id.clone(), Missing { secret: secret.clone(), uid }))
+    });
+    let missing = missing.collect();
+    Output { compiled, hash_key, next_end, missing, wanted, took: started.elapsed() }
 }
 
 /// Now, in seconds since 1970.

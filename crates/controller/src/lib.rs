@@ -14,6 +14,7 @@
 mod args;
 mod events;
 pub mod fleet;
+mod generate;
 mod health;
 mod join;
 mod lease;

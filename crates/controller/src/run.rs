@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::events::Recorder;
 use crate::fleet::{self, Discovery, Fleet};
+use crate::generate;
 use crate::health::{self, Health};
 use crate::join::Join;
 use crate::lease::{self, Elector, Leadership};
@@ -212,6 +213,8 @@ impl Control {
         };
         let (reports, reported) = mpsc::channel(REPORTS);
         let asks = fleet.is_some();
+        let (missing, to_make) = watch::channel(Arc::default());
+        let generating = generate::run(client.clone(), leadership.clone(), to_make);
         let writer = Writer::new(client.clone(), asks, leadership, recorder, metrics.clone());
         let token = keys.admin.clone();
         let (programmes, programmed) = watch::channel(Arc::default());
@@ -224,6 +227,7 @@ impl Control {
             }
         };
         let join = Join {
+            missing,
             programmes: fleet.is_some().then_some(programmes),
             cluster: Cluster::new(&sources.all, settings),
             sources,
@@ -245,6 +249,7 @@ impl Control {
                 // The writer ends after the loop, once what it has begun to write is answered.
                 join.run(stop.clone()),
                 asking,
+                generating,
                 writer.run(reported),
                 teller.run(stop.clone()),
                 serve::serve_with(stream, routes, secure, stop.clone()),

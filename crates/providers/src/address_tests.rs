@@ -27,6 +27,7 @@ fn target_with(
     };
     let target = CompiledTarget {
         id: ObjectId::new("shop", "t"),
+        created: 7,
         provider,
         options,
         endpoint: CompiledEndpoint {

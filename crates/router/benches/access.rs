@@ -84,8 +84,6 @@ fn headers(n: usize) -> HeaderMap {
 fn fill(store: &mut Store, keys: usize) -> Applied {
     let hash_key = HashKey::new(&[7; 32]);
     let hmac = Hmac::new(&hash_key.bytes());
-    let json = r#"{"aliases":["prod-*"],"expiresAt":1830000000}"#;
-    let digest = Digest::of(json.as_bytes());
     let id = |n| ObjectId::new("shop", format!("caller-{n:08}"));
     store.connect();
     let mut tell = |frame| store.step(frame, Nanos::ZERO).expect("it is in order");
@@ -101,6 +99,9 @@ fn fill(store: &mut Store, keys: usize) -> Applied {
     tell(Frame::HashKey(hash_key));
     let mut counting = Counting::default();
     for n in 0..keys {
+        let uid = Digest::of(key(n).as_bytes());
+        let json = format!(r#"{{"uid":"{uid}","aliases":["prod-*"],"expiresAt":1830000000}}"#);
+        let digest = Digest::of(json.as_bytes());
         counting.add(KEY, &id(n), Some(digest));
         tell(Frame::Upsert(Upsert {
             kind: Kind::Key,
@@ -108,7 +109,7 @@ fn fill(store: &mut Store, keys: usize) -> Applied {
             version: 1,
             digest,
             requires: Vec::new(),
-            resource: RawValue::from_string(json.to_owned()).ok(),
+            resource: RawValue::from_string(json).ok(),
         }));
         let hashes = vec![KeyHash::of(&hmac, key(n).as_bytes())];
         tell(Frame::Hashes(HashesFrame { id: id(n), version: 1, hashes }));

@@ -52,6 +52,8 @@ pub struct LiveSnapshot {
     /// Those that callers may name, by that name, the oldest first.
     by_model: Map<Box<str>, Vec<Arc<LiveAlias>>>,
     held: Map<ObjectId, Held>,
+    /// What stands for each model of the targets that some key may name without an alias.
+    direct: Map<ObjectId, Vec<Arc<LiveAlias>>>,
     targets: Map<ObjectId, Arc<LiveTarget>>,
     /// Callers' keys.
     pub keys: Arc<Keys>,
@@ -191,15 +193,36 @@ impl LiveSnapshot {
                 (a.compiled.created, &a.compiled.id).cmp(&(b.compiled.created, &b.compiled.id))
             });
         }
+        live.add_direct(previous, snapshot, metrics);
         live.pools = live.targets.values().map(|t| Arc::as_ptr(&t.pool).addr()).collect();
         live.forget_series(metrics);
         live
     }
 
+    /// Adds what stands for the models of targets that keys name without an alias.
+    fn add_direct(&mut self, previous: &Self, snapshot: &RoutingSnapshot, metrics: &Metrics) {
+        let keys = snapshot.keys.values().filter_map(Resource::value);
+        let named: HashSet<&ObjectId, RandomState> =
+            keys.flat_map(|key| key.direct.iter()).collect();
+        for id in named {
+            let Some(target) = self.targets.get(id) else { continue };
+            let before = previous.direct.get(id).map(Vec::as_slice).unwrap_or_default();
+            let models = target.compiled.models.iter().map(|model| {
+                let compiled = CompiledAlias::direct(&target.compiled, &model.name);
+                let old = before.iter().find(|old| old.compiled.model == compiled.model);
+                let parts = [target.digest.as_bytes(), compiled.model.as_bytes()];
+                let digest = Digest::of_parts(parts);
+                self.alias_of(old, digest, &compiled, Beside::nothing(&compiled), metrics)
+            });
+            let models = models.collect();
+            self.direct.insert(id.clone(), models);
+        }
+    }
+
     /// Forgets the metrics of what is no longer there.
     fn forget_series(&self, metrics: &Metrics) {
-        let aliases: HashSet<&[u8], RandomState> =
-            self.aliases.values().map(|a| a.header.as_bytes()).collect();
+        let all = self.aliases.values().chain(self.direct.values().flatten());
+        let aliases: HashSet<&[u8], RandomState> = all.map(|a| a.header.as_bytes()).collect();
         let targets: HashSet<&str, RandomState> =
             self.targets.values().flat_map(|t| &t.models).map(|m| &*m.label).collect();
         metrics.retain(
@@ -322,7 +345,20 @@ impl LiveSnapshot {
 
     /// What this caller's `model` stands for. What it may not name is as what is not there.
     pub(crate) fn named_by(&self, caller: &Caller, model: &str) -> Found<'_> {
-        if caller.may_name(model) { self.find(caller.namespace(), model) } else { Found::Nothing }
+        if !caller.may_name(model) {
+            return Found::Nothing;
+        }
+        match self.find(caller.namespace(), model) {
+            Found::Nothing => self.direct(caller, model).map_or(Found::Nothing, Found::Alias),
+            found => found,
+        }
+    }
+
+    /// What stands for a model of a target, where the caller may name it so.
+    fn direct(&self, caller: &Caller, name: &str) -> Option<&Arc<LiveAlias>> {
+        let (id, model) = caller.key()?.compiled.direct(name)?;
+        let (ix, _) = self.targets.get(id)?.compiled.model(model)?;
+        self.direct.get(id)?.get(ix)
     }
 
     /// What a caller may name, each name once.
@@ -335,6 +371,9 @@ impl LiveSnapshot {
                 Found::Held(..) | Found::Nothing => None,
             })
             .collect();
+        let direct = caller.key().map(|key| &*key.compiled.direct).unwrap_or_default();
+        let direct = direct.iter().filter_map(|id| self.direct.get(id)).flatten();
+        seen.extend(direct.filter(|alias| caller.may_name(&alias.compiled.model)));
         seen.sort_by(|a, b| a.compiled.model.cmp(&b.compiled.model));
         seen
     }

@@ -1,11 +1,15 @@
 //! A caller's key: what it may name and until when, the keyed hash that stands for it, and the globs
 //! that its models are named by.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{fleet::Dimension, hmac::Hmac, id::Digest};
+use crate::{
+    fleet::Dimension,
+    hmac::Hmac,
+    id::{Digest, ObjectId},
+};
 
 /// The longest key in bytes: what is longer is nobody's.
 pub const MAX_KEY: usize = 4096;
@@ -20,16 +24,67 @@ pub struct CompiledKey {
     pub uid: Digest,
     /// Globs on the models that it may name; absent: all that its namespace may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aliases: Option<Vec<String>>,
+    pub aliases: Option<List<Box<str>>>,
     /// When it ends, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
     /// It serves nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// The targets whose models it may name without an alias, as `target/model`: by name, each
+    /// name once.
+    #[serde(default, skip_serializing_if = "List::is_nothing")]
+    pub direct: List<ObjectId>,
     /// How much of the fleet it may have at once; absent: as much as there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Box<CompiledLimits>>,
+}
+
+/// A list that many keys may have alike, and then share. Written as a list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct List<T>(Arc<[T]>);
+
+impl<T> List<T> {
+    /// Whether there is nothing in it.
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many have it.
+    pub fn sharers(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Deref for List<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> FromIterator<T> for List<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+impl<T: Serialize> Serialize for List<T> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.iter())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(Self(Vec::<T>::deserialize(d)?.into()))
+    }
 }
 
 /// What a key may have of all routers together.
@@ -64,6 +119,13 @@ impl CompiledKey {
     /// Whether it may name this model.
     pub fn may_name(&self, model: &str) -> bool {
         self.aliases.as_ref().is_none_or(|globs| globs.iter().any(|glob| matches(glob, model)))
+    }
+
+    /// The target and the model that a name of the form `target/model` stands for.
+    pub fn direct<'m>(&self, name: &'m str) -> Option<(&ObjectId, &'m str)> {
+        let (target, model) = name.split_once('/')?;
+        let at = self.direct.binary_search_by(|id| (*id.name).cmp(target)).ok()?;
+        Some((&self.direct[at], model))
     }
 
     /// Whether it serves at this time, in seconds since 1970.
@@ -199,6 +261,17 @@ mod tests {
         #[test]
         fn globs_are_what_trying_everything_gives(glob in "[ab*]{0,8}", text in "[ab]{0,10}") {
             prop_assert_eq!(matches(&glob, &text), slow(glob.as_bytes(), text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_direct_name_is_that_of_a_target_and_a_model() {
+        let ids = ["p/azure", "n/open.ai", "n/vllm"].map(|id| id.parse().unwrap());
+        let key = CompiledKey { direct: ids.iter().cloned().collect(), ..CompiledKey::default() };
+        assert_eq!(key.direct("azure/gpt"), Some((&ids[0], "gpt")));
+        assert_eq!(key.direct("vllm/meta/llama:8b"), Some((&ids[2], "meta/llama:8b")));
+        for none in ["azure", "azur/gpt", "p/azure/gpt", "", "/", "/gpt"] {
+            assert_eq!(key.direct(none), None, "{none}");
         }
     }
 

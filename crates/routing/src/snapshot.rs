@@ -12,9 +12,9 @@ use crate::{
     category::{CompiledChoice, CompiledOverride},
     id::{CandidateIx, Digest, ObjectId},
     ordered::OrderedMap,
-    outcome::FaultSet,
+    outcome::{Fault, FaultSet},
     price::{PerMillion, Price},
-    strategy::StrategySpec,
+    strategy::{StrategyKind, StrategySpec},
 };
 
 /// The most candidates of a lineup, nested ones included: a set of them is a `u64`.
@@ -155,6 +155,36 @@ pub struct CompiledAlias {
 }
 
 impl CompiledAlias {
+    /// What stands for a model of a target where a key names it without an alias. It is seen by
+    /// those keys alone that say so.
+    pub fn direct(target: &CompiledTarget, model: &str) -> Self {
+        let name = format!("{}/{model}", target.id.name);
+        let entry = "direct".to_owned();
+        let members = Members::Candidates(vec![CandidateIx(0)]);
+        Self {
+            id: ObjectId::new(Arc::clone(&target.id.namespace), name.as_str()),
+            model: name,
+            visibility: Visibility::Internal,
+            export: Exported::Same,
+            created: target.created,
+            candidates: vec![CompiledCandidate {
+                entry: entry.clone(),
+                target: target.id.clone(),
+                model: model.to_owned(),
+            }],
+            lineup: CompiledLineup {
+                ix: 0,
+                strategy: StrategySpec::of(StrategyKind::Priority),
+                tiers: vec![vec![CompiledEntry { name: entry, weight: 1, members }]],
+            },
+            categories: None,
+            fallback: CompiledFallback::default(),
+            timeouts: CompiledTimeouts::default(),
+            affinity: CompiledAffinity::None,
+            guardrails: CompiledGuardrails::default(),
+        }
+    }
+
     /// Every lineup with its candidates: its own, then those of its categories in order.
     pub fn lineups(&self) -> impl Iterator<Item = (&[CompiledCandidate], &CompiledLineup)> {
         let overrides = self.categories.iter().flat_map(|choice| &choice.overrides);
@@ -307,6 +337,12 @@ pub struct CompiledFallback {
     pub outcomes: FaultSet,
 }
 
+impl Default for CompiledFallback {
+    fn default() -> Self {
+        Self { max_attempts: 5, retries: None, outcomes: Fault::default_fallback() }
+    }
+}
+
 /// Bounds on time, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -321,12 +357,26 @@ pub struct CompiledTimeouts {
     pub stream_idle_ms: u64,
 }
 
+impl Default for CompiledTimeouts {
+    fn default() -> Self {
+        Self {
+            request_ms: 600_000,
+            first_token_ms: 60_000,
+            attempt_ms: None,
+            stream_idle_ms: 60_000,
+        }
+    }
+}
+
 /// A ProviderTarget as routers use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompiledTarget {
     /// Its id.
     pub id: ObjectId,
+    /// When the object was made, seconds since 1970.
+    #[serde(default)]
+    pub created: i64,
     /// The kind of API behind it.
     pub provider: ProviderKind,
     /// What the provider wants to know beside the address.

@@ -24,6 +24,7 @@ fn per_million(text: &str) -> PerMillion {
 fn target(price: Option<Price>) -> CompiledTarget {
     CompiledTarget {
         id: ObjectId::new("ns", "t0"),
+        created: 7,
         provider: ProviderKind::OpenAICompatible,
         options: CompiledOptions::None,
         endpoint: CompiledEndpoint {

@@ -182,3 +182,157 @@ async fn keys_rotate_and_are_revoked_by_an_edit() {
     assert_eq!(ask(&moniker, &request("chat", false)).await.status, 404);
     moniker.printed("Callers need no key").await.unwrap();
 }
+
+#[tokio::test]
+async fn a_key_may_name_models_of_targets_where_it_says_so() {
+    let direct = ["allowDirectModels: true"];
+    let some = ["allowDirectModels: true", "aliases: [\"*chat\", \"platform/*\"]"];
+    let keys = key("shop", "all", &[("api-key", "mk-all")], &direct)
+        + &key("shop", "some", &[("api-key", "mk-some")], &some)
+        + &key("shop", "none", &[("api-key", "mk-none")], &["aliases: [\"*\"]"])
+        + &key("web", "web", &[("api-key", "mk-web")], &direct);
+    let upstream = Upstream::start().await.unwrap();
+    upstream.always(Script::chat("hello"));
+    let exported = target("platform", &upstream.url(), &["export: {from: All}"]);
+    let objects =
+        within("shop", &(target("t", &upstream.url(), &[]) + &priority("chat", &["t"], &[])))
+            + &within("platform", &(exported + &target("hidden", &upstream.url(), &[])));
+    let moniker = Moniker::dev(&(objects + &keys)).await.unwrap();
+    let all = ["chat", "platform/m", "t/m"];
+    for (key, names) in [
+        ("mk-all", &all[..]),
+        ("mk-some", &["chat", "platform/m"]),
+        ("mk-none", &["chat"]),
+        ("mk-web", &["platform/m"]),
+    ] {
+        assert_eq!(models(&moniker, key).await, names, "{key}");
+        for model in all.iter().chain(&["hidden/m", "t/other", "platform/", "/m", "shop/t/m"]) {
+            let answer = as_caller(&moniker, model, key).await;
+            if names.contains(model) {
+                assert_eq!(answer.status, 200, "{key} {model}: {}", answer.body);
+                continue;
+            }
+            let (status, code, message) = answer.error();
+            assert_eq!((status, code.as_str()), (404, "model_not_found"), "{key} {model}");
+            assert!(!message.replace(model, "").contains("hidden"), "{message}");
+        }
+    }
+    let answer = as_caller(&moniker, "platform/m", "mk-web").await;
+    assert_eq!(answer.header("x-moniker-target"), "platform/platform/m");
+    assert_eq!(answer.header("x-moniker-alias"), "platform/platform/m");
+    let one = client().get(moniker.at("models/platform%2Fm")).header("x-api-key", "mk-web");
+    assert_eq!(Answer::of(one.send().await.unwrap()).await.json()["id"], "platform/m");
+}
+
+#[tokio::test]
+async fn without_a_cluster_a_key_must_be_supplied() {
+    let object = "---\napiVersion: moniker.dev/v1alpha1\nkind: AccessKey\n\
+                  metadata: {name: caller, namespace: shop}\nspec: {}\n";
+    let upstream = Upstream::start().await.unwrap();
+    upstream.always(Script::chat("hello"));
+    let lineup =
+        within("shop", &(target("t", &upstream.url(), &[]) + &priority("chat", &["t"], &[])));
+    let mut moniker = Moniker::dev(&(lineup.clone() + object)).await.unwrap();
+    let line = moniker.printed("caller-access-key").await.unwrap();
+    assert!(line.contains("stringData: {api-key: YOUR KEY}"), "{line}");
+    assert_eq!(ask(&moniker, &request("chat", false)).await.status, 401);
+    let secret = "---\napiVersion: v1\nkind: Secret\n\
+                  metadata: {name: caller-access-key, namespace: shop}\n\
+                  stringData: {api-key: mk-mine}\n";
+    moniker.edit(&(lineup + object + secret)).unwrap();
+    moniker.printed_times("Loaded again", 1).await.unwrap();
+    assert_eq!(as_caller(&moniker, "chat", "mk-mine").await.status, 200);
+}
+
+/// What an answer tells, but for what every request has of its own.
+fn told(answer: &Answer) -> String {
+    let own = ["x-request-id", "date", "x-moniker-revision"];
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or_default()))
+        .collect();
+    headers.sort();
+    let id = answer.header("x-request-id");
+    format!("{} {headers:?} {}", answer.status, answer.body.replace(id, "ID"))
+}
+
+/// What a key cannot reach changes nothing that its callers are told: the same questions to a router
+/// that has it and to one that has not are answered alike, to the letter.
+#[tokio::test]
+async fn what_a_key_cannot_reach_is_as_if_it_were_not_there() {
+    let upstream = Upstream::start().await.unwrap();
+    upstream.always(Script::chat("hello"));
+    let url = upstream.url();
+    let own = within("shop", &(target("t", &url, &[]) + &priority("prod-chat", &["t"], &[])))
+        + &within("platform", &(target("shared", &url, &["export: {from: All}"])))
+        + &key("shop", "caller", &[("api-key", "mk-caller")], &[])
+        + &key("shop", "direct", &[("api-key", "mk-direct")], &["allowDirectModels: true"])
+        + &key("shop", "globs", &[("api-key", "mk-globs")], &["aliases: [prod-chat]"]);
+    // Another project's aliases, one of them held, targets and keys; and of one's own what is internal.
+    let hidden = within(
+        "web",
+        &(target("web-target", &url, &[])
+            + &priority("prod-web", &["web-target"], &[])
+            + &priority("prod-held", &["nowhere"], &[])),
+    ) + &within("shop", &priority("prod-internal", &["t"], &["visibility: Internal"]))
+        + &within("platform", &target("unshared", &url, &[]))
+        + &key("web", "web", &[("api-key", "mk-web")], &[]);
+    let with = Moniker::dev(&(own.clone() + &hidden)).await.unwrap();
+    let without = Moniker::dev(&own).await.unwrap();
+
+    let models = [
+        "prod-web",
+        "prod-held",
+        "prod-internal",
+        "web/prod-web",
+        "web-target/m",
+        "unshared/m",
+        "web/web-target/m",
+        "platform/unshared/m",
+        "shared/m",
+        "prod-chat",
+        "prod-wob",
+        "",
+    ];
+    let ask = async |moniker: &Moniker, key: &str, model: &str| {
+        let mut all = Vec::new();
+        for path in ["chat/completions", "explain/chat/completions", "messages", "embeddings"] {
+            let post = client().post(moniker.at(path)).header("content-type", "application/json");
+            let post = post.header("api-key", key).header("x-moniker-metadata", "full");
+            // What it may not reach may not be asked for by another way either.
+            let post = post.header("x-moniker-providers", "web/web-target,shop/t,platform/shared");
+            let answer = Answer::of(post.body(request(model, false)).send().await.unwrap()).await;
+            // What a provider was asked for took a time of its own.
+            let target = answer.header("x-moniker-target").to_owned();
+            let asked = answer.status == 200 || !target.is_empty();
+            all.push(if asked { target } else { told(&answer) });
+        }
+        for path in ["models".to_owned(), format!("models/{}", model.replace('/', "%2F"))] {
+            let get = client().get(moniker.at(&path)).header("api-key", key).send().await.unwrap();
+            all.push(told(&Answer::of(get).await));
+        }
+        all
+    };
+    let mut refused = 0;
+    for key in ["mk-caller", "mk-direct", "mk-globs"] {
+        for model in models {
+            let (there, absent) = (ask(&with, key, model).await, ask(&without, key, model).await);
+            assert_eq!(there, absent, "{key} {model}");
+            refused += there.iter().filter(|one| one.starts_with("404")).count();
+        }
+    }
+    assert!(refused > 100, "{refused}");
+    // Another project's key is as one that is not there, where it is not.
+    for moniker in [&with, &without] {
+        for path in ["metrics", "config", "../metrics", "../config", "../readyz"] {
+            let get = client().get(moniker.at(path)).send().await.unwrap();
+            assert_eq!(get.status(), 401, "{path}");
+        }
+        for path in ["metrics", "config", "../metrics", "../config", "../readyz"] {
+            let get = client().get(moniker.at(path)).header("api-key", "mk-caller").send().await;
+            assert_eq!(get.unwrap().status(), 404, "{path}");
+        }
+    }
+}

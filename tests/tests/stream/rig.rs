@@ -100,6 +100,7 @@ impl World {
     pub(crate) fn target(&mut self, name: &str, version: u64, url: &str) {
         let target = CompiledTarget {
             id: id(name),
+            created: 7,
             provider: ProviderKind::OpenAICompatible,
             options: CompiledOptions::None,
             endpoint: CompiledEndpoint {

@@ -102,7 +102,7 @@ pub(super) fn secret(
     }
     let annotations = &object.get("metadata").unwrap_or(&Value::Null)["annotations"];
     let allowed_hosts = annotations["moniker.dev/allowed-hosts"].as_str().map(str::to_owned);
-    Ok(complete.then_some(SecretData { version, data, allowed_hosts }))
+    Ok(complete.then_some(SecretData { version, data, owners: Vec::new(), allowed_hosts }))
 }
 
 /// A ConfigMap's texts.

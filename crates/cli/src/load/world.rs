@@ -126,12 +126,12 @@ fn suppose(world: &mut World) {
         }
     }
     for (id, stored) in &world.keys {
-        let named = &stored.object.spec.secret_ref;
+        let named = stored.object.spec.key_ref(&id.name);
         let secret = ObjectId::new(id.namespace.clone(), named.name.as_str());
         if !world.secrets.contains_key(&secret) {
             // Nobody's key is another's.
             let value = SecretBytes::new(format!("{id}/{}", named.key).into_bytes());
-            supposed.entry(secret).or_default().data.insert(named.key.clone(), value);
+            supposed.entry(secret).or_default().data.insert(named.key, value);
         }
     }
     world.secrets.extend(supposed.into_iter().map(|(id, data)| (id, Arc::new(data))));

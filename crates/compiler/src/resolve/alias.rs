@@ -8,7 +8,6 @@ use api::{
 };
 use routing::{
     ObjectId, StrategyKind, StrategySpec,
-    outcome::Fault,
     snapshot::{
         CompiledAffinity, CompiledFallback, CompiledGuardrails, CompiledTimeouts, Visibility,
     },
@@ -248,14 +247,16 @@ pub(super) fn reference(
 
 fn fallback(spec: Option<&Fallback>, problems: &mut Problems) -> CompiledFallback {
     let spec = spec.cloned().unwrap_or_default();
+    let default = CompiledFallback::default();
+    let path = "spec.fallback.maxAttempts";
     CompiledFallback {
-        max_attempts: problems.number(spec.max_attempts, (1, 64), 5, "spec.fallback.maxAttempts"),
+        max_attempts: problems.number(spec.max_attempts, (1, 64), default.max_attempts, path),
         retries: spec
             .retries
             .map(|retries| problems.number(Some(retries), (0, 3), 0, "spec.fallback.retries")),
         outcomes: match spec.outcomes {
             Some(named) => named.into_iter().collect(),
-            None => Fault::default_fallback(),
+            None => default.outcomes,
         },
     }
 }
@@ -266,7 +267,8 @@ fn timeouts(spec: Option<&Timeouts>, problems: &mut Problems) -> CompiledTimeout
     let attempt = problems.duration(spec.attempt.as_deref(), "spec.timeouts.attempt");
     let first = problems.duration(spec.first_token.as_deref(), "spec.timeouts.firstToken");
     let idle = problems.duration(spec.stream_idle.as_deref(), "spec.timeouts.streamIdle");
-    let request_ms = request.unwrap_or(600_000);
+    let default = CompiledTimeouts::default();
+    let request_ms = request.unwrap_or(default.request_ms);
     problems.check(
         first.is_none_or(|first| first <= request_ms),
         "spec.timeouts.firstToken",
@@ -279,8 +281,8 @@ fn timeouts(spec: Option<&Timeouts>, problems: &mut Problems) -> CompiledTimeout
     );
     CompiledTimeouts {
         request_ms,
-        first_token_ms: first.unwrap_or(60_000).min(request_ms),
+        first_token_ms: first.unwrap_or(default.first_token_ms).min(request_ms),
         attempt_ms: attempt,
-        stream_idle_ms: idle.unwrap_or(60_000),
+        stream_idle_ms: idle.unwrap_or(default.stream_idle_ms),
     }
 }

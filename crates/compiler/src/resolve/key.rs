@@ -3,23 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use api::{AccessKey, AccessKeySpec, Reason, key::PREVIOUS};
+use api::{AccessKey, AccessKeySpec, Reason};
 use k8s_openapi::jiff::Timestamp;
 use routing::{
     Digest, ObjectId,
     hmac::Hmac,
-    key::{CompiledKey, KeyHash, MAX_KEY},
+    key::{CompiledKey, KeyHash, List},
 };
 
-use super::{problems::Problems, spending, target::Fault};
-use crate::{
-    credential::{self, KeyState},
-    text::{quote, quote_id},
-    world::{SecretData, World},
+use super::{
+    direct, key_secret,
+    problems::Problems,
+    spending,
+    target::{Fault, ResolvedTarget},
 };
+use crate::{credential::KeyState, text::quote, world::World};
 
 const MAX_GLOBS: usize = 64;
-const PATH: &str = "spec.secretRef";
 
 /// An AccessKey and everything that is known of it.
 #[derive(Debug)]
@@ -30,16 +30,33 @@ pub(crate) struct ResolvedKey {
     pub(crate) faults: Vec<Fault>,
     /// Its hashes; `None`: whoever has some keeps them.
     pub(crate) hashes: Option<KeyState>,
+    /// The public part of a key that was generated.
+    pub(crate) prefix: Option<String>,
+    /// The Secret that is to be made for it.
+    pub(crate) missing: Option<ObjectId>,
 }
 
 /// Resolves all of them.
-pub(crate) fn keys(world: &World) -> BTreeMap<&ObjectId, ResolvedKey> {
+pub(crate) fn keys<'a>(
+    world: &'a World,
+    targets: &BTreeMap<&'a ObjectId, ResolvedTarget<'a>>,
+) -> BTreeMap<&'a ObjectId, ResolvedKey> {
     let hmac = Hmac::new(world.settings.key_hash_key.expose());
     let mut keys: BTreeMap<_, _> = world
         .keys
         .iter()
         .map(|(id, stored)| (id, ResolvedKey::of(world, id, &stored.object, &hmac)))
         .collect();
+    let mut direct: BTreeMap<&str, List<ObjectId>> = BTreeMap::new();
+    for (id, stored) in &world.keys {
+        if stored.object.spec.allow_direct_models == Some(true)
+            && let Some(ResolvedKey { value: Ok(compiled), .. }) = keys.get_mut(id)
+        {
+            let list = direct.entry(&id.namespace);
+            let list = list.or_insert_with(|| direct::targets(world, targets, &id.namespace));
+            compiled.direct = list.clone();
+        }
+    }
     let mut ages: Vec<_> = world.keys.iter().map(|(id, stored)| (stored.created, id)).collect();
     ages.sort_unstable();
     let mut owners: BTreeMap<KeyHash, &ObjectId> = BTreeMap::new();
@@ -54,7 +71,7 @@ pub(crate) fn keys(world: &World) -> BTreeMap<&ObjectId, ResolvedKey> {
         // Not whose: a key's holder must not learn of other projects by trying.
         let message = "another AccessKey, which is older, has the same key; give each caller a key \
                        of its own";
-        key.faults.push(Fault::new(Reason::KeyInUse, PATH, message));
+        key.faults.push(Fault::new(Reason::KeyInUse, key_secret::PATH, message));
         if hashes.is_empty() {
             key.hashes = Some(KeyState::Absent);
         }
@@ -67,14 +84,14 @@ impl ResolvedKey {
         let spec = &object.spec;
         let mut problems = Problems::default();
         let mut faults = Vec::new();
-        problems.name(&spec.secret_ref.name, 253, "spec.secretRef.name");
-        problems.name(&spec.secret_ref.key, 253, "spec.secretRef.key");
+        key_secret::check(id, spec, &mut problems);
         let aliases = globs(spec, &mut problems);
         let expires_at = expires_at(spec, &mut problems);
         let disabled = spec.disabled.unwrap_or(false);
         let limits = spending::limits(spec, &mut problems);
         let uid = uid(id, object);
-        let compiled = CompiledKey { uid, aliases, expires_at, disabled, limits };
+        let compiled =
+            CompiledKey { uid, aliases, expires_at, disabled, limits, ..CompiledKey::default() };
         let value = match problems.message() {
             None => Ok(compiled),
             Some(message) => {
@@ -91,8 +108,9 @@ impl ResolvedKey {
             let message = "has come: it serves nobody; set another time, or delete the object";
             faults.push(Fault::new(Reason::Expired, "spec.expiresAt", message));
         }
-        let hashes = hashes(world, id, spec, hmac, &mut faults);
-        Self { value, faults, hashes }
+        let found = key_secret::look(world, id, object, hmac, &mut faults);
+        let missing = found.missing.filter(|_| value.is_ok());
+        Self { value, faults, hashes: found.hashes, prefix: found.prefix, missing }
     }
 }
 
@@ -105,7 +123,7 @@ fn uid(id: &ObjectId, object: &AccessKey) -> Digest {
     }
 }
 
-fn globs(spec: &AccessKeySpec, problems: &mut Problems) -> Option<Vec<String>> {
+fn globs(spec: &AccessKeySpec, problems: &mut Problems) -> Option<List<Box<str>>> {
     let globs = spec.aliases.as_ref()?;
     problems.check(!globs.is_empty(), "spec.aliases", "is empty: leave it out for all");
     problems.check(
@@ -116,7 +134,7 @@ fn globs(spec: &AccessKeySpec, problems: &mut Problems) -> Option<Vec<String>> {
     for (i, glob) in globs.iter().take(MAX_GLOBS).enumerate() {
         problems.name(glob, 253, format_args!("spec.aliases[{i}]"));
     }
-    Some(globs.iter().take(MAX_GLOBS).cloned().collect())
+    Some(globs.iter().take(MAX_GLOBS).map(|glob| glob.as_str().into()).collect())
 }
 
 fn expires_at(spec: &AccessKeySpec, problems: &mut Problems) -> Option<i64> {
@@ -131,74 +149,4 @@ fn expires_at(spec: &AccessKeySpec, problems: &mut Problems) -> Option<i64> {
         return None;
     };
     Some(time.as_second())
-}
-
-/// Reads what the Secret holds; the keys themselves end here.
-fn hashes(
-    world: &World,
-    id: &ObjectId,
-    spec: &AccessKeySpec,
-    hmac: &Hmac,
-    faults: &mut Vec<Fault>,
-) -> Option<KeyState> {
-    let wanted = &spec.secret_ref;
-    let name = ObjectId::new(id.namespace.clone(), wanted.name.as_str());
-    if world.unknown_secrets.contains(&name) {
-        faults.push(Fault::unknown(Reason::SecretNotFound, PATH, "Secret", &name));
-        return None;
-    }
-    let Some(secret) = world.secrets.get(&name) else {
-        let message = format!("there is no Secret {}; create it", quote_id(&name));
-        faults.push(Fault::new(Reason::SecretNotFound, PATH, message));
-        return Some(KeyState::Absent);
-    };
-    let previous = format!("{}{PREVIOUS}", wanted.key);
-    let version = secret.version;
-    let mut hashes = Vec::new();
-    let mut invalid = false;
-    for (key, required) in [(&wanted.key, true), (&previous, false)] {
-        match hash(secret, key, hmac) {
-            Some(Ok(hash)) if hashes.contains(&hash) => {}
-            Some(Ok(hash)) => hashes.push(hash),
-            // Who has rotated may leave an empty value behind.
-            Some(Err(_)) if !required && secret.data[key].expose().is_empty() => {}
-            Some(Err(what)) => {
-                let key = quote(key);
-                let message = format!("key {key} of Secret {name} {what}");
-                invalid |= required;
-                let mend = if required {
-                    "correct it: the last good one goes on for 10 minutes"
-                } else {
-                    "correct it, or remove it"
-                };
-                let message = format!("{message}; {mend}");
-                faults.push(Fault::new(Reason::SecretInvalid, PATH, message));
-            }
-            None if required => {
-                let key = quote(key);
-                let message = format!("Secret {name} has no key {key}; add it, or correct the key");
-                faults.push(Fault::new(Reason::SecretKeyNotFound, PATH, message));
-            }
-            None => {}
-        }
-    }
-    Some(if invalid {
-        KeyState::Invalid { version }
-    } else if hashes.is_empty() {
-        KeyState::Absent
-    } else {
-        KeyState::Present { version, hashes }
-    })
-}
-
-/// The hash of a value of the Secret; `None`: it has no such key.
-fn hash(secret: &SecretData, key: &str, hmac: &Hmac) -> Option<Result<KeyHash, &'static str>> {
-    Some(credential::parse(secret.data.get(key)?).and_then(|material| {
-        let text = material.as_bytes();
-        if text.len() > MAX_KEY {
-            Err("is longer than 4096 bytes")
-        } else {
-            Ok(KeyHash::of(hmac, text))
-        }
-    }))
 }

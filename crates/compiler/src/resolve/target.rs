@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{ProviderTargetSpec, Reason};
+use api::{ProviderTarget, ProviderTargetSpec, Reason};
 use routing::{
     ObjectId,
     snapshot::{CompiledEjection, CompiledEndpoint, CompiledModel, CompiledTarget, Exported},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     credential::{self, CredentialState},
-    world::World,
+    world::{Stored, World},
 };
 
 const MAX_MODELS: usize = 256;
@@ -85,7 +85,8 @@ impl Fault {
 }
 
 impl<'a> ResolvedTarget<'a> {
-    pub(crate) fn of(world: &World, id: &ObjectId, spec: &'a ProviderTargetSpec) -> Self {
+    pub(crate) fn of(world: &World, id: &ObjectId, stored: &'a Stored<ProviderTarget>) -> Self {
+        let (spec, created) = (&stored.object.spec, stored.created);
         let mut problems = Problems::default();
         let mut faults = Vec::new();
         export::check(spec.export.as_ref(), &mut problems);
@@ -112,6 +113,7 @@ impl<'a> ResolvedTarget<'a> {
         let value = match (faults.iter().find(|f| f.holds()), place) {
             (None, Some(place)) => Ok(CompiledTarget {
                 id: id.clone(),
+                created,
                 provider: spec.provider,
                 options,
                 endpoint: CompiledEndpoint {

@@ -36,7 +36,7 @@ pub(super) fn status(
     let aliases = stored.object.spec.aliases.as_ref().map_or("*".to_owned(), |g| g.join(","));
     AccessKeyStatus {
         observed_generation: Some(stored.generation),
-        prefix: Some("-".to_owned()),
+        prefix: Some(key.prefix.clone().unwrap_or_else(|| "-".to_owned())),
         aliases: Some(text::cut(&aliases, COLUMN)),
         conditions: conditions.finish(stored.generation),
     }

@@ -78,6 +78,7 @@ fn add(world: &mut World, document: &Value) {
             let secret = SecretData {
                 version,
                 data: map(&document["stringData"]).into_iter().map(bytes).collect(),
+                owners: strings(&meta["owners"]).into_iter().collect(),
                 allowed_hosts: allowed.map(str::to_owned),
             };
             world.secrets.insert(id, Arc::new(secret));
@@ -105,7 +106,8 @@ pub(crate) fn stored<T: DeserializeOwned>(document: &Value) -> Result<Stored<T>,
     let generation = meta["generation"].as_i64().unwrap_or(1);
     let created = meta["creationTimestamp"].as_i64().unwrap_or_default();
     let mut bare = document.clone();
-    bare["metadata"] = json!({"name": meta["name"], "namespace": meta["namespace"]});
+    bare["metadata"] =
+        json!({"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]});
     match serde_json::from_value(bare) {
         Ok(object) => Ok(Stored { version, generation, created, object: Arc::new(object) }),
         Err(error) => Err(Undecodable { version, generation, message: error.to_string() }),
@@ -137,6 +139,9 @@ pub(crate) fn whole(compiled: &Compiled) -> Value {
     let hashes: BTreeMap<String, String> = hashes.collect();
     if !hashes.is_empty() {
         whole["hashes"] = json!(hashes);
+    }
+    if !compiled.missing.is_empty() {
+        whole["missing"] = json!(compiled.missing);
     }
     whole
 }

@@ -15,7 +15,7 @@ pub(crate) fn world(aliases: usize, targets: usize) -> World {
         let secret = SecretData {
             version: 7,
             data: [("key".to_owned(), SecretBytes::new(format!("sk-{i}").into_bytes()))].into(),
-            allowed_hosts: None,
+            ..SecretData::default()
         };
         world.secrets.insert(id.clone(), Arc::new(secret));
         let models: Vec<Value> = (0..10)

@@ -195,9 +195,11 @@ where
 
 fn secret(secret: Secret) -> Read {
     let values = secret.data.unwrap_or_default().into_iter();
+    let owners = secret.metadata.owner_references.unwrap_or_default();
     Read::Secret(Arc::new(SecretData {
         version: version(secret.metadata.resource_version.as_deref()),
         data: values.map(|(key, value)| (key, SecretBytes::new(value.0))).collect(),
+        owners: owners.into_iter().map(|owner| owner.uid).collect(),
         allowed_hosts: secret.metadata.annotations.unwrap_or_default().remove(ALLOWED_HOSTS),
     }))
 }

@@ -89,7 +89,8 @@ impl Ours for AccessKey {
 
     fn names(&self) -> BTreeSet<Name> {
         let Some(namespace) = self.metadata.namespace.as_deref() else { return BTreeSet::new() };
-        let id = ObjectId::new(namespace, self.spec.secret_ref.name.as_str());
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        let id = ObjectId::new(namespace, self.spec.key_ref(name).name);
         BTreeSet::from([Name { kind: Kind::Secret, id }])
     }
 }

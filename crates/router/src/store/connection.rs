@@ -145,8 +145,9 @@ impl Connection {
 
     fn upsert(&mut self, upsert: &Upsert, shared: &mut Shared) -> bool {
         let change = match check::value(upsert) {
-            Ok(Some(check::Value::Key(key))) => {
-                Change::Put(upsert.digest, check::Value::Key(shared.key(upsert.digest, key)))
+            Ok(Some(check::Value::Key(mut key))) => {
+                shared.key(&mut key);
+                Change::Put(upsert.digest, check::Value::Key(key))
             }
             Ok(Some(value)) => Change::Put(upsert.digest, value),
             Ok(None) => Change::Confirm(upsert.digest),

@@ -33,11 +33,10 @@ impl Store {
         self.cluster = cluster;
         let mut work = Work::default();
         for Restored { key, version, hold, form } in resources {
-            if let Some((digest, value)) = form {
-                let value = match value {
-                    Value::Key(form) => Value::Key(self.shared.key(digest, form)),
-                    other => other,
-                };
+            if let Some((digest, mut value)) = form {
+                if let Value::Key(key) = &mut value {
+                    self.shared.key(key);
+                }
                 self.put(&mut work, &key, version, digest, value);
             }
             if hold.is_some() {

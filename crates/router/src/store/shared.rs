@@ -1,52 +1,50 @@
-//! What resources have in common, held once: of a hundred thousand callers' keys most may the same
-//! and stand in few namespaces, and each comes in two frames that name it.
+//! What callers' keys have in common, held once: of a hundred thousand most may the same, they stand
+//! in few namespaces, and each comes in two frames that name it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use std::{collections::BTreeSet, sync::Arc};
+
+use routing::{
+    ObjectId,
+    key::{CompiledKey, List},
 };
-
-use routing::{Digest, ObjectId, snapshot::CompiledKey};
 use wire::{Frame, Key, Kind};
 
 use super::{Store, connection::Connection};
 
-/// How many forms of callers' keys are looked for among those that are there.
-const FORMS: usize = 4096;
+/// How many of a sort are looked among for one that is there.
+const MOST: usize = 4096;
 
 /// What may be shared.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     namespaces: BTreeSet<Arc<str>>,
-    forms: BTreeMap<Digest, Arc<CompiledKey>>,
+    globs: BTreeSet<List<Box<str>>>,
+    direct: BTreeSet<List<ObjectId>>,
 }
 
 impl Shared {
-    /// This form, or the same one that is there already.
-    pub(super) fn key(&mut self, digest: Digest, form: Arc<CompiledKey>) -> Arc<CompiledKey> {
-        if let Some(known) = self.forms.get(&digest).filter(|known| **known == form) {
-            return Arc::clone(known);
+    /// Lets a key have the lists that others have.
+    pub(super) fn key(&mut self, key: &mut Arc<CompiledKey>) {
+        let Some(key) = Arc::get_mut(key) else { return };
+        if let Some(globs) = &mut key.aliases {
+            *globs = one(&mut self.globs, globs, |known| known.sharers() > 1);
         }
-        if self.forms.len() >= FORMS {
-            self.forms.retain(|_, known| Arc::strong_count(known) > 1);
-        }
-        if self.forms.len() < FORMS {
-            self.forms.insert(digest, Arc::clone(&form));
-        }
-        form
+        key.direct = one(&mut self.direct, &key.direct, |known| known.sharers() > 1);
     }
+}
 
-    fn namespace(&mut self, name: &Arc<str>) -> Arc<str> {
-        if let Some(known) = self.namespaces.get(name) {
-            return Arc::clone(known);
-        }
-        // Those that nobody names any more.
-        if self.namespaces.len() >= FORMS {
-            self.namespaces.retain(|known| Arc::strong_count(known) > 1);
-        }
-        self.namespaces.insert(Arc::clone(name));
-        Arc::clone(name)
+/// This one, or the same that is there already. Those that nobody uses any more make room.
+fn one<T: Clone + Ord>(all: &mut BTreeSet<T>, wanted: &T, used: impl FnMut(&T) -> bool) -> T {
+    if let Some(known) = all.get(wanted) {
+        return known.clone();
     }
+    if all.len() >= MOST {
+        all.retain(used);
+    }
+    if all.len() < MOST {
+        all.insert(wanted.clone());
+    }
+    wanted.clone()
 }
 
 impl Store {
@@ -60,12 +58,11 @@ impl Store {
         let wanted = Key::access_key(id);
         let known = self.sides.get_key_value(&wanted).map(|(key, _)| key);
         let known = known.or_else(|| Some(connection.staged.get_key_value(&wanted)?.0));
-        *id = match known {
-            Some(key) => key.id.clone(),
-            None => ObjectId {
-                namespace: self.shared.namespace(&id.namespace),
-                name: Arc::clone(&id.name),
-            },
-        };
+        if let Some(key) = known {
+            *id = key.id.clone();
+            return;
+        }
+        let used = |known: &Arc<str>| Arc::strong_count(known) > 1;
+        id.namespace = one(&mut self.shared.namespaces, &id.namespace, used);
     }
 }

@@ -133,6 +133,7 @@ impl World {
 pub(crate) fn target(name: &str, url: &str) -> CompiledTarget {
     CompiledTarget {
         id: ObjectId::new(NAMESPACE, name),
+        created: 7,
         provider: ProviderKind::OpenAICompatible,
         options: CompiledOptions::None,
         endpoint: CompiledEndpoint {

@@ -14,9 +14,9 @@ use crate::{image, run};
 
 /// Where the charts are installed.
 const NAMESPACE: &str = "moniker-system";
-/// Where the demo's alias is, and whose callers need no key.
+/// Where the demo's alias and key are.
 const CALLERS: &str = "default";
-/// A provider, a target and an alias, for a cluster.
+/// A provider, targets, an alias and a key, for a cluster.
 const DEMO: &str = "deploy/demo.yaml";
 /// How long pods may take on a loaded machine.
 const PATIENCE: &str = "--timeout=300s";
@@ -39,7 +39,6 @@ pub(super) fn run(state: &State) -> Result<()> {
         &[
             &["upgrade", "--install", "moniker", "charts/moniker"][..],
             &["--set", "image.tag=dev,image.pullPolicy=Never"],
-            &["--set", &format!("router.allowAnonymous={CALLERS}")],
             &["--set-string", &annotation("controller"), "--set-string", &annotation("router")],
         ]
         .concat(),
@@ -51,17 +50,21 @@ pub(super) fn run(state: &State) -> Result<()> {
     }
     let alias = "modelalias/prod-chat";
     kubectl(state, &["wait", "--for=condition=Ready", alias, "--namespace", CALLERS, PATIENCE])?;
+    let key = "accesskey/demo";
+    kubectl(state, &["wait", "--for=condition=Ready", key, "--namespace", CALLERS, PATIENCE])?;
     helm(state, &["test", "moniker"])?;
 
     let get = ["get", "service", "moniker-router", "--namespace", NAMESPACE, "-o"];
     let address = [&get[..], &["jsonpath={.spec.clusterIP}"]].concat();
     let address = run::output(&mut inside(state, &address)?)?;
     println!(
-        "\nA request through the routers' Service:\n\n  cargo xtask cluster run curl -i \
-         http://{address}/v1/chat/completions \\\n    -H 'content-type: application/json' -d \
+        "\nA request through the routers' Service:\n\n  KEY=$(cargo xtask cluster kubectl get secret \
+         demo-access-key -o jsonpath='{{.data.api-key}}' | base64 -d)\n  cargo xtask cluster run \
+         curl -i http://{address}/v1/chat/completions \\\n    -H \"authorization: Bearer $KEY\" -H \
+         'content-type: application/json' -d \
          '{{\"model\": \"prod-chat\", \"messages\": [{{\"role\": \"user\", \"content\": \
          \"hello\"}}]}}'\n\nAnd what was installed:\n\n  cargo xtask cluster kubectl get \
-         modelaliases,providertargets\n  cargo xtask cluster kubectl get all --namespace {NAMESPACE}"
+         modelaliases,providertargets,accesskeys\n  cargo xtask cluster kubectl get all --namespace {NAMESPACE}"
     );
     Ok(())
 }

@@ -94,6 +94,7 @@ async fn controller_is_refused_nothing(values: &str, tls: &str, args: &[&str]) {
     for (verb, what, namespace) in [
         ("list", "modelaliases", "shop"),
         ("list", "secrets", "shop"),
+        ("create", "secrets", "shop"),
         ("create", "leases", "moniker-system"),
     ] {
         let can = ["auth", "can-i", verb, what, "--namespace", namespace];
@@ -124,6 +125,11 @@ async fn controller_is_refused_nothing(values: &str, tls: &str, args: &[&str]) {
         harness::condition(alias, "Accepted")["status"] == "True"
     })
     .await;
+    // Its Secret is made.
+    let key = "apiVersion: moniker.dev/v1alpha1\nkind: AccessKey\n\
+               metadata: {name: caller, namespace: shop}\nspec: {}\n";
+    plane.apply(key).await.unwrap();
+    harness::ready(&plane, "shop", "accesskey/caller").await;
     let after = refusals(&plane).await;
     assert_eq!(after, before, "{}", controller.log());
 }

@@ -100,3 +100,81 @@ async fn keys_are_served_rotated_and_revoked_as_the_cluster_says() {
         assert!(!text.contains("mk-one") && !text.contains("mk-t"), "{text}");
     }
 }
+
+/// The value of a Secret's key, decoded.
+async fn value(plane: &testkit::control_plane::ControlPlane, ns: &str, name: &str) -> String {
+    let path = "--template={{index .data \"api-key\" | base64decode}}";
+    kubectl(plane, &["get", name, "-n", ns, path]).await
+}
+
+#[tokio::test]
+async fn a_key_is_made_once_whoever_else_tries() {
+    let (plane, user) = plane().await;
+    let namespace = plane.namespace("made").await.unwrap();
+    let ns = namespace.as_str();
+    plane.apply(&target(ns, "first", "sk-first")).await.unwrap();
+    plane.apply(&alias(ns, "prod-chat", &["first"])).await.unwrap();
+    // Neither has a Lease, so that both make it.
+    let controllers = [Controller::start(&user, &[]).await, Controller::start(&user, &[]).await];
+    let nowhere = ["--allow-cidr", "127.0.0.0/8", "--resolve", "first.example=127.0.0.1:1"];
+    let router = RealRouter::start(&controllers[0], ns, &nowhere).await;
+    let object = format!(
+        "apiVersion: moniker.dev/v1alpha1\nkind: AccessKey\n\
+         metadata: {{name: caller, namespace: {ns}, labels: {{argocd.argoproj.io/instance: a}}}}\n\
+         spec: {{}}\n"
+    );
+    // Without any AccessKey this router would serve everybody.
+    plane.apply(&object.replace("name: caller", "name: other")).await.unwrap();
+    plane.apply(&object).await.unwrap();
+    ready(&plane, ns, "accesskey/caller").await;
+    let key = value(&plane, ns, "secret/caller-access-key").await;
+    let parts: Vec<&str> = key.split('-').collect();
+    assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 8, 52]);
+    router.until_as("prod-chat", &key, SERVED).await;
+    let made = get(&plane, ns, "accesskey/caller").await;
+    assert_eq!((parts[0], &made["status"]["prefix"]), ("mk", &parts[1].into()));
+    let secret = get(&plane, ns, "secret/caller-access-key").await;
+    let owner = &secret["metadata"]["ownerReferences"];
+    assert_eq!(owner.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&owner[0]["uid"], &owner[0]["kind"]),
+        (&made["metadata"]["uid"], &"AccessKey".into())
+    );
+    // Nothing waits for it, and what manages its owner does not manage it.
+    assert!(owner[0].get("blockOwnerDeletion").is_none(), "{owner}");
+    assert!(secret["metadata"].get("labels").is_none(), "{secret}");
+
+    // Another controller finds it as it is.
+    let third = Controller::start(&user, &[]).await;
+    let fresh = RealRouter::start(&third, ns, &nowhere).await;
+    fresh.until_as("prod-chat", &key, SERVED).await;
+    let version = &secret["metadata"]["resourceVersion"];
+    let again = get(&plane, ns, "secret/caller-access-key").await;
+    assert_eq!(&again["metadata"]["resourceVersion"], version);
+
+    // Deleted, it is another one, and the one before serves nobody.
+    kubectl(&plane, &["delete", "secret/caller-access-key", "-n", ns]).await;
+    router.until_as("prod-chat", &key, 401).await;
+    let changed = |object: &serde_json::Value| {
+        let prefix = object["status"]["prefix"].as_str().unwrap_or_default();
+        prefix.len() == 8 && prefix != parts[1]
+    };
+    until(&plane, ns, "accesskey/caller", changed).await;
+    let second = value(&plane, ns, "secret/caller-access-key").await;
+    router.until_as("prod-chat", &second, SERVED).await;
+    assert_eq!(router.chat_as("prod-chat", &key).await.0, 401);
+
+    // Made again, the object has nothing of the one before it.
+    kubectl(&plane, &["delete", "accesskey/caller", "-n", ns]).await;
+    router.until_as("prod-chat", &second, 401).await;
+    plane.apply(&object).await.unwrap();
+    until(&plane, ns, "accesskey/caller", |object| {
+        condition(object, "Ready")["reason"] == "SecretInvalid"
+    })
+    .await;
+    assert_eq!(router.chat_as("prod-chat", &second).await.0, 401);
+    let logs = controllers[0].log() + &controllers[1].log() + &third.log() + &router.log();
+    for key in [&key, &second] {
+        assert!(!logs.contains(key.as_str()) && !made.to_string().contains(key.as_str()));
+    }
+}

@@ -90,7 +90,7 @@ async fn users_see_names_columns_and_words() {
     };
     let columns = ["NAME", "MODEL", "STRATEGY", "TARGETS", "READY", "ROUTERS", "AGE"];
     assert_eq!(header(&in_it(&["get", "ma"]).await), columns);
-    let columns = ["NAME", "PROVIDER", "MODELS", "READY", "USED-BY", "AGE"];
+    let columns = ["NAME", "PROVIDER", "MODELS", "READY", "ROUTERS", "USED-BY", "AGE"];
     assert_eq!(header(&in_it(&["get", "pt"]).await), columns);
     let both = in_it(&["get", "moniker", "-o", "name"]).await;
     assert_eq!(both.lines().count(), 2, "{both}");

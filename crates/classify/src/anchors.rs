@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Hashed features that an anchor keeps.
-const KEPT: usize = 220;
+const KEPT: usize = 160;
 
 /// The mean of some prompts.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,6 +22,10 @@ static BUILTIN: LazyLock<Detector> = LazyLock::new(|| {
     Detector::from_model(MODEL).expect("the embedded model is whole")
 });
 
+/// The share of each category where nothing tells them apart.
+const EVEN: f32 = 1.0 / 7.0;
+const _: () = assert!(CATEGORIES == 7, "`EVEN` counts them");
+
 /// Tokens that a text without any phrase or shape must have before it tells anything.
 const TELLING: usize = 3;
 
@@ -66,22 +70,24 @@ impl Detection {
         (self.confidence * 100.0 >= f32::from(confidence_percent)).then_some(self.category)
     }
 
-    pub(crate) fn of(logits: [f32; CATEGORIES]) -> Self {
-        let scores = shares(logits);
+    /// From calibrated shares of one.
+    pub(crate) fn of(scores: [f32; CATEGORIES]) -> Self {
         let best =
             (1..CATEGORIES).fold(0, |best, at| if scores[at] > scores[best] { at } else { best });
         Self { category: Category::ALL[best], confidence: scores[best], scores }
     }
 }
 
-/// Scores without bounds to shares of one.
-fn shares(mut scores: [f32; CATEGORIES]) -> [f32; CATEGORIES] {
-    let most = scores.iter().fold(f32::NEG_INFINITY, |most, one| most.max(*one));
-    for score in &mut scores {
-        *score = libm::expf(*score - most);
+impl Model {
+    /// Scores without bounds to shares of one that are likelihoods.
+    fn calibrated(&self, mut scores: [f32; CATEGORIES]) -> [f32; CATEGORIES] {
+        let most = scores.iter().fold(f32::NEG_INFINITY, |most, one| most.max(*one));
+        for score in &mut scores {
+            *score = libm::expf((*score - most) / self.temperature);
+        }
+        let sum: f32 = scores.iter().sum();
+        scores.map(|score| (1.0 - self.doubt) * score / sum + self.doubt * EVEN)
     }
-    let sum: f32 = scores.iter().sum();
-    scores.map(|score| score / sum)
 }
 
 impl Detector {
@@ -99,7 +105,7 @@ impl Detector {
     /// Tells what a text is about. Takes the same time for any text longer than 900 characters: the
     /// middle is not looked at. An empty text has a category too, and no confidence to speak of.
     pub fn detect(&self, text: &str, scratch: &mut Scratch) -> Detection {
-        Detection::of(self.logits(text, scratch).0)
+        self.found(text, scratch).0
     }
 
     /// The shares of a text whose features are known.
@@ -116,11 +122,11 @@ impl Detector {
                     };
             }
         }
-        shares(scores.map(|score| score / model.temperature))
+        model.calibrated(scores)
     }
 
-    /// Calibrated scores without bounds, and what was found that is not hashed.
-    pub(crate) fn logits(&self, text: &str, scratch: &mut Scratch) -> ([f32; CATEGORIES], Shapes) {
+    /// What a text is about, and what was found in it that is not hashed.
+    pub(crate) fn found(&self, text: &str, scratch: &mut Scratch) -> (Detection, Shapes) {
         let pieces: [&str; 2] = clipped(text).into();
         scratch.words.set(pieces);
         let mut sums = Sums { table: &self.model.buckets, sums: [[0; LANES]; ZONES] };
@@ -144,10 +150,10 @@ impl Detector {
                 .for_each(|(score, weight)| *score += weight * value);
         });
         // A word or two without any sign of a wish: whatever the weights make of it is a guess.
-        if scratch.words.count() < TELLING && !shapes.has_pattern() {
+        if scratch.words.count() < TELLING && !shapes.has_wish() {
             scores = [0.0; CATEGORIES];
         }
-        (scores.map(|score| score / model.temperature), shapes)
+        (Detection::of(model.calibrated(scores)), shapes)
     }
 }
 
@@ -193,7 +199,7 @@ mod tests {
     #[test]
     fn a_word_or_two_tell_nothing() {
         let mut scratch = Scratch::default();
-        for unclear in ["hm", "", "42", "hello", "ok thanks", "\u{1f600}"] {
+        for unclear in ["hm", "", "42", "hello", "ok thanks", "legal", "\u{1f600}"] {
             let found = Detector::builtin().detect(unclear, &mut scratch);
             assert_eq!(found.routed(crate::CONFIDENCE_PERCENT), None, "{unclear:?}: {found:?}");
         }
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_not_sure_enough_goes_to_default() {
-        let found = Detection::of([0.0; CATEGORIES]);
+        let found = Detection::of([EVEN; CATEGORIES]);
         assert_eq!(found.routed(50), None);
         assert_eq!(found.routed(0), Some(found.category));
     }

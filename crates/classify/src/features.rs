@@ -5,6 +5,7 @@ use crate::{
     grams::{Gram, Sink, Words, ZONES, Zone, weights},
     hash::BUCKETS,
     patterns::{self, FOUND, Matches, PLACES},
+    rules::{RULES, TRADES},
     shapes,
     statistics::{STATISTICS, statistics},
     text::clipped,
@@ -33,10 +34,11 @@ impl Shapes {
         Self { matches, statistics: statistics(pieces) }
     }
 
-    /// Whether any phrase or shape was found.
-    pub(crate) fn has_pattern(&self) -> bool {
+    /// Whether any phrase or shape was found that is more than a subject.
+    pub(crate) fn has_wish(&self) -> bool {
         let mut any = false;
-        (0..PLACES).for_each(|place| self.matches.each(place, |_| any = true));
+        (0..PLACES)
+            .for_each(|place| self.matches.each(place, |rule| any |= rule < RULES.len() - TRADES));
         any
     }
 

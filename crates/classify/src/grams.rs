@@ -36,9 +36,10 @@ impl Zone {
     /// Its weight among the zones.
     pub(crate) fn weight(self) -> f32 {
         match self {
-            Self::Head | Self::Body => 1.0,
-            Self::Tail | Self::Letters => 0.8,
-            Self::Opening => 0.5,
+            Self::Body | Self::Letters => 1.0,
+            Self::Tail => 0.8,
+            Self::Head => 0.7,
+            Self::Opening => 0.3,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The built-in model's file: one byte a weight, a scale for each category.
 //!
 //! ```text
-//! "MNKR" | version u16 | fingerprint of features u32 | temperature f32
+//! "MNKR" | version u16 | fingerprint of features u32 | temperature f32 | doubt f32
 //! | scale f32 x 7 | bias f32 x 7 | shapes f32 x SHAPES x 7 | buckets i8 x 65,536 x 7
 //! | anchors u16, then each (see `anchors`) | CRC-32 of all before u32
 //! ```
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const MAGIC: [u8; 4] = *b"MNKR";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The largest file that is embedded.
 pub const SIZE_LIMIT: usize = 512 * 1000;
@@ -29,6 +29,9 @@ pub const SIZE_LIMIT: usize = 512 * 1000;
 pub(crate) struct Model {
     /// Divides scores, so that shares of one are calibrated.
     pub(crate) temperature: f32,
+    /// The share of one that all categories have alike, since some prompts are what no sign of
+    /// theirs says.
+    pub(crate) doubt: f32,
     /// What one step of a bucket's weight is worth, for each category.
     pub(crate) scale: [f32; CATEGORIES],
     pub(crate) bias: [f32; CATEGORIES],
@@ -72,7 +75,9 @@ impl Model {
         file.extend(VERSION.to_le_bytes());
         file.extend(fingerprint().to_le_bytes());
         let shapes = self.shapes.iter().flatten();
-        for number in [self.temperature].iter().chain(&self.scale).chain(&self.bias).chain(shapes) {
+        for number in
+            [self.temperature, self.doubt].iter().chain(&self.scale).chain(&self.bias).chain(shapes)
+        {
             file.extend(number.to_le_bytes());
         }
         for row in &self.buckets {
@@ -97,6 +102,7 @@ impl Model {
             return Err(ModelError::Features);
         }
         let temperature = rest.number()?;
+        let doubt = rest.number()?;
         let scale = rest.numbers()?;
         let bias = rest.numbers()?;
         let shapes = (0..SHAPES).map(|_| rest.numbers()).collect::<Result<_, _>>()?;
@@ -111,7 +117,7 @@ impl Model {
         if !rest.0.is_empty() {
             return Err(ModelError::Damaged);
         }
-        Ok(Self { temperature, scale, bias, shapes, buckets, anchors })
+        Ok(Self { temperature, doubt, scale, bias, shapes, buckets, anchors })
     }
 }
 

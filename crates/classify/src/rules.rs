@@ -7,6 +7,7 @@
 //! model file: a change here needs a new model.
 
 mod abroad;
+mod topics;
 
 /// One thing to look for.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,9 @@ pub(crate) const LANGUAGES: &str = "english|french|german|spanish|chinese|mandar
     japanese|korean|hindi|arabic|italian|russian|portuguese|dutch|polish|turkish|vietnamese|hebrew|\
     greek|latin|swedish|czech|romanian|finnish|ukrainian|thai|indonesian|bengali|tamil|urdu|persian|\
     norwegian|danish|hungarian|swahili";
+
+/// The last rules of the table, which are words of trades: a subject, and no sign of a wish.
+pub(crate) const TRADES: usize = 25;
 
 /// The rules and their names.
 pub(crate) const RULES: &[(&str, Rule)] = &[
@@ -432,4 +436,30 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("mathematics, in another language", Phrases(abroad::MATHEMATICS)),
     ("labels, in another language", Phrases(abroad::LABELS)),
     ("a question, in another language", Phrases(abroad::QUESTIONS)),
+    // Words of many trades.
+    ("terms of statistics", Phrases(topics::STATISTICS)),
+    ("quantities", Phrases(topics::QUANTITIES)),
+    ("terms of higher mathematics", Phrases(topics::STRUCTURES)),
+    ("asks for workings", Phrases(topics::WORKINGS)),
+    ("dealings with numbers", Phrases(topics::DEALINGS)),
+    ("parts of a story", Phrases(topics::STORIES)),
+    ("a part to play", Phrases(topics::PARTS)),
+    ("terms of marketing", Phrases(topics::MARKETING)),
+    ("letters and wording", Phrases(topics::LETTERS)),
+    ("asks for sentences or questions", Phrases(topics::SENTENCES)),
+    ("pages and apps", Phrases(topics::APPS)),
+    ("data and learning machines", Phrases(topics::DATA)),
+    ("machines and networks", Phrases(topics::SYSTEMS)),
+    ("an exercise in programming", Phrases(topics::EXERCISES)),
+    ("health", Phrases(topics::HEALTH)),
+    ("law, money and work", Phrases(topics::AFFAIRS)),
+    ("the world", Phrases(topics::WORLD)),
+    ("daily life", Phrases(topics::DAILY)),
+    ("opinions", Phrases(topics::REVIEWS)),
+    ("verdicts", Phrases(topics::VERDICTS)),
+    ("things to sort", Phrases(topics::SORTING)),
+    ("describes a task", Phrases(topics::TASKS)),
+    ("speaks of a passage", Phrases(topics::PASSAGES)),
+    ("the gist", Phrases(topics::GISTS)),
+    ("speaks of languages", Phrases(topics::TONGUES)),
 ];

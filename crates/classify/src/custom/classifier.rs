@@ -97,8 +97,7 @@ impl Classifier {
     /// Tells what a text is about. The first category in order, of those that have a rule that
     /// matches; else the likeliest.
     pub fn classify(&self, text: &str, scratch: &mut Scratch) -> Verdict<'_> {
-        let (logits, shapes) = self.detector.logits(text, scratch);
-        let builtin = Detection::of(logits);
+        let (builtin, shapes) = self.detector.found(text, scratch);
         if let Some(place) = self.rule(text, scratch) {
             let category = &self.names[place];
             return Verdict {
@@ -142,8 +141,7 @@ impl Classifier {
     /// How likely each category is that the built-in detector or examples tell, the likeliest
     /// first. The shares are of one.
     pub fn scores(&self, text: &str, scratch: &mut Scratch) -> Vec<(&str, f32)> {
-        let (logits, shapes) = self.detector.logits(text, scratch);
-        let builtin = Detection::of(logits);
+        let (builtin, shapes) = self.detector.found(text, scratch);
         let odds = self.learnt.odds(&builtin, &shapes, &scratch.words);
         let all = 1.0 + odds.iter().map(|(_, odds)| odds).sum::<f32>();
         let known = Category::ALL.into_iter().zip(builtin.scores);

@@ -74,8 +74,8 @@ impl Learnt {
         text: &str,
         scratch: &mut Scratch,
     ) -> Option<usize> {
-        let (logits, shapes) = detector.logits(text, scratch);
-        let odds = self.odds(&Detection::of(logits), &shapes, &scratch.words);
+        let (builtin, shapes) = detector.found(text, scratch);
+        let odds = self.odds(&builtin, &shapes, &scratch.words);
         odds.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
     }
 

@@ -9,8 +9,6 @@ use crate::{CATEGORIES, Category, Detector, Report, Scratch, custom::Learnt, reg
 
 /// Examples of each category.
 pub(super) const EXAMPLES: usize = 10;
-/// The calibration of the model beside them: near one, whatever the fold.
-const TEMPERATURE: f64 = 1.0;
 
 /// Takes ten examples of each category from what a fold learnt from, and asks about what it held
 /// out.
@@ -19,7 +17,7 @@ pub(super) fn told(
     learnt: &[&Labelled],
     held: &[(usize, &Labelled)],
 ) -> Vec<(usize, Option<usize>)> {
-    let file = learn::model(weights, TEMPERATURE, learn::anchors(learnt)).encode();
+    let file = learn::model(weights, learn::Calibration::NONE, learn::anchors(learnt)).encode();
     let Ok(detector) = Detector::from_model(&file) else { return Vec::new() };
     let examples: Vec<Vec<String>> = Category::ALL.map(|category| chosen(learnt, category)).into();
     let classifier = Learnt::train(&detector, &examples);

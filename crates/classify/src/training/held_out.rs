@@ -3,8 +3,12 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::{few, learn, rows::Labelled};
-use crate::{CATEGORIES, Category, Report, regression::softmax};
+use super::{
+    few,
+    learn::{self, Calibration},
+    rows::Labelled,
+};
+use crate::{CATEGORIES, Category, Report};
 
 /// One family and its scores without bounds, by place in all rows.
 #[derive(Clone, Debug)]
@@ -51,16 +55,15 @@ fn fold(rows: &[Labelled], family: &str) -> Fold {
     Fold { family: family.to_owned(), answers, few }
 }
 
-/// What was said about rows, at a temperature.
+/// What was said about rows.
 fn report<'a>(
     rows: &[Labelled],
     answers: impl Iterator<Item = &'a (usize, Vec<f64>)>,
-    temperature: f64,
+    calibration: Calibration,
 ) -> Report {
     let mut report = Report::new(Category::ALL.map(Category::name));
     for (at, scores) in answers {
-        let mut scores: Vec<f64> = scores.iter().map(|score| score / temperature).collect();
-        softmax(&mut scores);
+        let scores = calibration.shares(scores);
         let best =
             (1..CATEGORIES).fold(0, |best, at| if scores[at] > scores[best] { at } else { best });
         #[expect(clippy::cast_possible_truncation, reason = "a share of one")]
@@ -73,17 +76,17 @@ fn report<'a>(
 pub(super) fn told(
     rows: &[Labelled],
     folds: &[Fold],
-    temperature: f64,
+    calibration: Calibration,
 ) -> (Report, Report, String) {
-    let all = report(rows, folds.iter().flat_map(|fold| &fold.answers), temperature);
+    let all = report(rows, folds.iter().flat_map(|fold| &fold.answers), calibration);
     let natural = folds.iter().flat_map(|fold| &fold.answers).filter(|(at, _)| rows[*at].natural);
-    let natural = report(rows, natural, temperature);
+    let natural = report(rows, natural, calibration);
     let mut text = String::new();
     let _ = writeln!(text, "\nsources held out: {}\n{}", all.summary(), all.confusion());
     let _ = writeln!(text, "\nof them natural: {}", natural.summary());
     let mut mean = 0.0;
     for fold in folds {
-        let report = report(rows, fold.answers.iter(), temperature);
+        let report = report(rows, fold.answers.iter(), calibration);
         mean += report.accuracy();
         let _ = writeln!(text, "  {:28} {}", fold.family, report.summary());
     }

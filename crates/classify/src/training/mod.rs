@@ -79,14 +79,14 @@ pub fn train(data: &Data<'_>) -> Result<Trained, TrainError> {
     let share = 1.0 / f64::from(u32::try_from(unseen.max(1)).unwrap_or(u32::MAX));
     let unseen = folds.iter().flat_map(|fold| &fold.answers);
     answers.extend(unseen.map(|(at, scores)| (scores.clone(), rows[*at].category.index(), share)));
-    let temperature = learn::temperature(&answers);
+    let calibration = learn::calibration(&answers);
 
-    let model = learn::model(&weights, temperature, learn::anchors(&learnt)).encode();
+    let model = learn::model(&weights, calibration, learn::anchors(&learnt)).encode();
     let dev = measure(&Detector::from_model(&model)?, &dev);
-    let (held_out, natural, told) = held_out::told(&rows, &folds, temperature);
+    let (held_out, natural, told) = held_out::told(&rows, &folds, calibration);
     let seeds = learnt.iter().filter(|row| row.split == Split::Seed).count();
     let mut text = format!("learnt from {} prompts, {seeds} of them Moniker's own\n", learnt.len());
-    let _ = writeln!(text, "model: {} bytes, temperature {temperature:.3}", model.len());
+    let _ = writeln!(text, "model: {} bytes, {calibration:.3?}", model.len());
     let _ = writeln!(text, "\ndev: {}\n{}", dev.summary(), dev.confusion());
     text.push_str(&told);
     Ok(Trained { model, dev, held_out, natural, text })

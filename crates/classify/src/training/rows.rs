@@ -80,7 +80,7 @@ pub(super) fn seeds() -> Vec<Labelled> {
 /// than those of a small one, and every category the same in all.
 pub(super) fn weights(rows: &[&Labelled]) -> Vec<f64> {
     const TEMPLATE: f64 = 0.4;
-    const SEED: f64 = 0.5;
+    const SEED: f64 = 0.7;
     let mut families: BTreeMap<&str, f64> = BTreeMap::new();
     for row in rows {
         *families.entry(row.family()).or_default() += 1.0;

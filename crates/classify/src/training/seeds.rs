@@ -4,12 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Category;
 
-/// The grammar, described in its head.
-const GRAMMAR: &str = include_str!("../../prompts/seeds.txt");
+/// The grammar, described in its head, and more lists and lines of it.
+const GRAMMAR: &str = concat!(
+    include_str!("../../prompts/seeds.txt"),
+    include_str!("../../prompts/texts.txt"),
+    include_str!("../../prompts/frames.txt"),
+    include_str!("../../prompts/requests.txt"),
+    include_str!("../../prompts/natural.txt"),
+);
 /// Prompts made of one line at most.
 const COPIES: u32 = 6;
 /// Tries for so many different ones.
 const TRIES: u32 = 12;
+/// Lists within lists.
+const DEPTH: u32 = 2;
 /// Stands for a bar that is no choice.
 const BAR: char = '\u{1}';
 
@@ -66,29 +74,39 @@ fn one(line: &str, lists: &BTreeMap<&str, Vec<&str>>, random: &mut Random) -> St
         rest = next;
     }
     chosen.push_str(rest);
-    let mut text = String::new();
-    let mut rest = chosen.as_str();
+    filled(&chosen, lists, random, DEPTH).replace("\\n", "\n").replace(BAR, "|")
+}
+
+/// Values in the places of lists' names; a value may name lists itself, so many deep.
+fn filled(
+    text: &str,
+    lists: &BTreeMap<&str, Vec<&str>>,
+    random: &mut Random,
+    depth: u32,
+) -> String {
+    let mut full = String::new();
+    let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let values = after.split_once('}').and_then(|(name, next)| Some((lists.get(name)?, next)));
-        text.push_str(before);
-        if let Some((values, next)) = values {
-            text.push_str(random.pick(values));
+        full.push_str(before);
+        if let (Some((values, next)), 1..) = (values, depth) {
+            full.push_str(&filled(random.pick(values), lists, random, depth - 1));
             rest = next;
         } else {
-            text.push('{');
+            full.push('{');
             rest = after;
         }
     }
-    text.push_str(rest);
-    text.replace("\\n", "\n").replace(BAR, "|")
+    full.push_str(rest);
+    full
 }
 
 /// Choices that look random and are always the same: a linear congruential generator (Knuth's
 /// MMIX constants).
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn new(seed: usize) -> Self {
+    pub(super) fn new(seed: usize) -> Self {
         let mut random = Self(seed as u64);
         for _ in 0..3 {
             random.next();
@@ -102,9 +120,13 @@ impl Random {
         self.0 >> 33
     }
 
+    /// A number below `count`, which is not zero.
+    pub(super) fn below(&mut self, count: u64) -> u64 {
+        self.next() % count
+    }
+
     fn pick<'a>(&mut self, options: &[&'a str]) -> &'a str {
-        let count = options.len().max(1) as u64;
-        usize::try_from(self.next() % count)
+        usize::try_from(self.below(options.len().max(1) as u64))
             .ok()
             .and_then(|at| options.get(at))
             .copied()
@@ -130,11 +152,16 @@ mod tests {
         };
         let odd: Vec<_> = all.iter().filter(|(_, text)| left(text) || text.contains(BAR)).collect();
         assert!(odd.is_empty(), "{odd:?}");
+        let named = |line: &str| line.strip_prefix('@').map(|name| format!("{{{name}}}"));
+        let names: Vec<String> = GRAMMAR.lines().filter_map(named).collect();
+        assert!(names.len() > 30, "{names:?}");
+        let empty = |(_, text): &&(Category, String)| names.iter().any(|name| text.contains(name));
+        assert_eq!(all.iter().find(empty), None, "a list's name was left");
     }
 
     #[test]
     fn choices_values_and_breaks_are_filled_in() {
-        let made = written_out("@x\n  one\n# coding\n- <a|b> {x} {y}\\n\\|<p>");
+        let made = written_out("@w\n  one\n@x\n  {w}\n# coding\n- <a|b> {x} {y}\\n\\|<p>");
         let texts: BTreeSet<_> = made.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts, BTreeSet::from(["a one {y}\n|<p>", "b one {y}\n|<p>"]));
     }

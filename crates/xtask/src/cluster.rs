@@ -170,12 +170,13 @@ fn start(state: &State, life: Life) -> Result<()> {
 pub(crate) struct Temporary(State);
 
 impl Temporary {
-    /// Starts it, beside whatever else runs on this machine.
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts it for this purpose, beside whatever else runs on this machine. It ends at the latest
+    /// with the thread that this is called on.
+    pub(crate) fn start(purpose: &str) -> Result<Self> {
         let started = Instant::now();
-        let this = Self(State::of_process()?);
+        let this = Self(State::of_process(purpose)?);
         start(&this.0, Life::OfThisProcess)?;
-        println!("a node is ready after {} s", started.elapsed().as_secs());
+        println!("a node for {purpose} is ready after {} s", started.elapsed().as_secs());
         Ok(this)
     }
 

@@ -57,6 +57,13 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
+    /// Adds what ran elsewhere.
+    pub(crate) fn and(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+
     /// Adds what a line of `cargo test` says, if it closes the run of a test binary.
     fn add(&mut self, line: &str) {
         let Some((_, counts)) = line.split_once("test result:") else { return };
@@ -75,6 +82,11 @@ impl Tests {
 
 /// Prints and runs a command that runs tests, and counts them.
 pub(crate) fn tests(command: &mut Command, tests: &mut Tests) -> Result<()> {
+    tests_beside("", command, tests)
+}
+
+/// The same beside others: each line begins with `mark`.
+pub(crate) fn tests_beside(mark: &str, command: &mut Command, tests: &mut Tests) -> Result<()> {
     println!("+ {}", shown(command));
     let mut child = command
         .stdout(Stdio::piped())
@@ -83,7 +95,7 @@ pub(crate) fn tests(command: &mut Command, tests: &mut Tests) -> Result<()> {
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
         let line = line?;
         tests.add(&line);
-        println!("{line}");
+        println!("{mark}{line}");
     }
     let status = child.wait()?;
     if !status.success() {

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: every check and every test, the cheap ones first, up to the first failure.
 
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::run::Tests;
@@ -20,11 +21,11 @@ const ALONE: &[&str] = &["routing", "api", "compiler", "wire", "providers", "rou
 /// How to call it.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the tests that start a Kubernetes API server
+    /// Leave out the tests that start a Kubernetes API server or a node
     #[arg(long)]
     fast: bool,
 
-    /// Run the tests that need a node, and nothing else: no other run has them
+    /// Run the tests that need a node, and nothing else
     #[arg(long, conflicts_with = "fast")]
     node: bool,
 }
@@ -83,7 +84,8 @@ fn steps(args: Args, run: &mut Run) -> Result<()> {
     })?;
     run.step("test programs", |_| setup::programs_for_tests(!args.fast))?;
     run.step("end-to-end tests", |tests| end_to_end(args, tests))?;
-    run.step("licences, bans and sources", |_| deny())
+    run.step("licences, bans and sources", |_| deny())?;
+    if args.fast { Ok(()) } else { run.step("tests on a node", on_a_node) }
 }
 
 /// Built outside the namespace, where Cargo may download; run inside.
@@ -119,13 +121,32 @@ fn on_a_node(tests: &mut Tests) -> Result<()> {
     }
     run::run(&mut run::cargo(&build))?;
     let image = image::dev()?;
+    // All of them at once: they wait for pods more than they work.
+    let mut clusters = Vec::new();
     for target in NODE {
-        let cluster = cluster::Temporary::start()?;
+        let cluster = cluster::Temporary::start(target)?;
         cluster.load(&image)?;
-        let test = ["test", "--workspace", "--offline", "--test", target];
-        run::tests(&mut cluster.inside(&run::cargo(&test))?, tests)?;
+        clusters.push((target, cluster));
     }
-    Ok(())
+    let one = |(target, cluster): &(&str, cluster::Temporary)| {
+        let test = ["test", "--workspace", "--offline", "--test", target];
+        let mut counted = Tests::default();
+        let mut inside = cluster.inside(&run::cargo(&test))?;
+        let passed = run::tests_beside(&format!("{target}: "), &mut inside, &mut counted);
+        Ok((counted, passed))
+    };
+    let ended: Vec<Result<(Tests, Result<()>)>> = thread::scope(|scope| {
+        let running: Vec<_> = clusters.iter().map(|cluster| scope.spawn(|| one(cluster))).collect();
+        let lost = |_| Err(anyhow!("a thread that ran tests was lost"));
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
+    });
+    let mut all = Ok(());
+    for ended in ended {
+        let (counted, passed) = ended?;
+        tests.and(counted);
+        all = all.and(passed);
+    }
+    all
 }
 
 /// The test targets of the package `e2e` that run without a node.

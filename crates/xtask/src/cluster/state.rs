@@ -35,9 +35,9 @@ impl State {
         }
     }
 
-    /// A cluster of this process alone.
-    pub(crate) fn of_process() -> Result<Self> {
-        Self::at(&assets::cache()?.join(format!("cluster-{}", std::process::id())))
+    /// A cluster of this process alone, for this purpose.
+    pub(crate) fn of_process(purpose: &str) -> Result<Self> {
+        Self::at(&assets::cache()?.join(format!("cluster-{}-{purpose}", std::process::id())))
     }
 
     /// The cluster in a directory, which need not be there yet.

@@ -215,3 +215,45 @@ fn a_family_is_what_is_stated_else_what_names_tell() {
     model.family = Some("claude-sonnet-4-5".to_owned());
     assert_eq!(family(&model), named);
 }
+
+/// Which kind of provider has which of the endpoints that are never translated.
+#[test]
+fn what_is_never_translated_is_asked_where_it_is_served() {
+    use Endpoint::{Images, Moderations, Rerank, Speech};
+    let served = |provider, endpoint| path(provider, "m", Operation::Same(endpoint), false);
+    for (provider, expected) in [
+        (
+            ProviderKind::OpenAI,
+            [Some("images/generations"), Some("moderations"), None, Some("audio/speech")],
+        ),
+        (
+            ProviderKind::OpenAICompatible,
+            [Some("images/generations"), Some("moderations"), Some("rerank"), Some("audio/speech")],
+        ),
+        (
+            ProviderKind::AzureOpenAI,
+            [Some("openai/v1/images/generations"), None, None, Some("openai/v1/audio/speech")],
+        ),
+        (ProviderKind::Anthropic, [None; 4]),
+        (ProviderKind::Gemini, [None; 4]),
+        (ProviderKind::Bedrock, [None; 4]),
+    ] {
+        for (endpoint, expected) in [Images, Moderations, Rerank, Speech].into_iter().zip(expected)
+        {
+            assert_eq!(served(provider, endpoint).as_deref(), expected, "{provider} {endpoint}");
+            assert_eq!(has(provider, endpoint), expected.is_some(), "{provider} {endpoint}");
+        }
+    }
+    let options = CompiledOptions::AzureDeployments { api_version: "2024-10-21".into() };
+    let (target, model) = target_with(ProviderKind::AzureOpenAI, options, "prod 1");
+    let call = |endpoint| Call {
+        dialect: Dialect::OpenAiChat,
+        operation: Operation::Same(endpoint),
+        stream: false,
+    };
+    assert_eq!(
+        address(&target, &model, call(Images)).unwrap().path,
+        "openai/deployments/prod%201/images/generations?api-version=2024-10-21"
+    );
+    assert_eq!(address(&target, &model, call(Moderations)), None);
+}

@@ -11,12 +11,16 @@ mod schemas;
 use std::time::{Duration, SystemTime};
 
 use cli::demo::{Behaviour, Protocol as Spoken, serve};
+use http::StatusCode;
 use providers::{
     Failure,
+    asis::{Opening, opening},
     dialect::{Candidate, Decoder, Dialect, classify, encode},
+    judge_answer,
     neutral::{Collector, Event, Finish, Part, Reply, Request},
     protocol::{Caller, Protocol, decode, encode_reply, responses},
 };
+use routing::{Endpoint, ProviderKind};
 use schemas::Schemas;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -319,4 +323,37 @@ async fn tokens_are_counted_and_texts_embedded() {
     let asked = json!({"model": "m", "input": ["a", "b"], "encoding_format": "base64"});
     let embedded = post(&openai, "embeddings", asked).await;
     assert!(embedded["data"][1]["embedding"].is_string(), "{embedded}");
+}
+
+/// What no translation reads, held against what the router makes of it.
+#[tokio::test]
+async fn what_is_never_translated_is_what_the_router_takes_it_for() {
+    let demo = Demo::start(Dialect::OpenAiChat, |_| {}).await;
+    let post = async |path: &str, body: Value| {
+        let answer =
+            client().post(format!("{}/{path}", demo.url)).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, answer.bytes().await.unwrap())
+    };
+    for (endpoint, body) in [
+        (Endpoint::Images, json!({"model": "m", "prompt": "a cat", "n": 2})),
+        (Endpoint::Moderations, json!({"model": "m", "input": "hello"})),
+        (Endpoint::Rerank, json!({"model": "m", "query": "a", "documents": ["a", "b"]})),
+    ] {
+        let (_, whole) = post(endpoint.path(), body).await;
+        let kind = ProviderKind::OpenAICompatible;
+        let answer = judge_answer(kind, endpoint, StatusCode::OK, &whole).unwrap();
+        assert_eq!(answer.images, if endpoint == Endpoint::Images { 2 } else { 0 });
+        assert_eq!(answer.usage.is_some(), endpoint != Endpoint::Moderations, "{endpoint}");
+    }
+    let speech = json!({"model": "m", "voice": "v", "input": "one two"});
+    let (kind, sound) = post(Endpoint::Speech.path(), speech.clone()).await;
+    assert_eq!((kind.as_str(), opening(Some(&kind), &sound, true)), ("audio/mpeg", Opening::Audio));
+
+    let broken = Demo::start(Dialect::OpenAiChat, |b| b.stream_error_rate = 1.0).await;
+    let url = format!("{}/audio/speech", broken.url);
+    let answer = client().post(url).json(&speech).send().await.unwrap();
+    // Half of a sound must not look like all of it.
+    answer.bytes().await.unwrap_err();
 }

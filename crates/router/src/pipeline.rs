@@ -210,7 +210,7 @@ impl Traffic {
             Ok(Reply::Audio(mut audio)) => {
                 record.status = 200;
                 let told = record.told();
-                audio.account(record);
+                audio.account(record, &self.drained);
                 respond::audio(audio, told)
             }
             Err(refusal) => {

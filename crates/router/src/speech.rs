@@ -19,6 +19,7 @@ use providers::{
 use routing::{OutcomeClass, outcome::Fault};
 use telemetry::RequestEnd;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
     attempt::{Attempt, Refused},
@@ -87,6 +88,7 @@ impl Attempt<'_> {
             timer: Box::pin(sleep_until(now + self.stream_idle)),
             state: if ended { State::Ended } else { State::Open },
             record: None,
+            drained: None,
         })))
     }
 }
@@ -113,6 +115,8 @@ pub(crate) struct Audio {
     timer: Pin<Box<Sleep>>,
     state: State,
     record: Option<Box<Record>>,
+    /// Ready when this router ends and waits no longer.
+    drained: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +130,10 @@ enum State {
 }
 
 impl Audio {
-    /// Gives it the account of its request.
-    pub(crate) fn account(&mut self, record: Box<Record>) {
+    /// Gives it the account of its request, and what ends it before its time.
+    pub(crate) fn account(&mut self, record: Box<Record>, drained: &CancellationToken) {
         self.record = Some(record);
+        self.drained = Some(Box::pin(drained.clone().cancelled_owned()));
     }
 
     /// What the provider says that it is.
@@ -172,6 +177,7 @@ impl Audio {
             }
             Poll::Ready(Some(Err(broken))) => self.breaks(&broken.to_string()),
             Poll::Ready(None) => self.ends(),
+            Poll::Pending if self.must_end(cx) => self.drains(),
             Poll::Pending => loop {
                 let at = self.heard + self.idle;
                 if Instant::now() >= at {
@@ -208,16 +214,30 @@ impl Audio {
     }
 
     fn breaks(&mut self, why: &str) -> Poll<Option<Result<Bytes, Aborted>>> {
-        self.state = State::Over;
         if let Some(record) = &self.record {
             record.truncated();
         }
+        self.aborts(why, OutcomeClass::Fault(Fault::InvalidResponse))
+    }
+
+    /// Whether this router ends and waits no longer.
+    fn must_end(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
+    }
+
+    /// This router ends, which is no fault of the target's.
+    fn drains(&mut self) -> Poll<Option<Result<Bytes, Aborted>>> {
+        self.aborts("the router that served it had to end", OutcomeClass::CallerLeft)
+    }
+
+    fn aborts(&mut self, why: &str, class: OutcomeClass) -> Poll<Option<Result<Bytes, Aborted>>> {
+        self.state = State::Over;
         let message = format!("The audio broke off: {why}. It is not the whole answer.");
         let message = self.target.with_secrets(|secrets| scrub(&message, secrets).into_owned());
         let ending = Ending {
             status: Some(self.status.as_u16()),
             message: Some(message.into()),
-            ..Ending::of(OutcomeClass::Fault(Fault::InvalidResponse))
+            ..Ending::of(class)
         };
         self.settle(ending, RequestEnd::Cut);
         Poll::Ready(Some(Err(Aborted)))

@@ -52,7 +52,10 @@ impl FilterReason {
                 _ => "response_format",
             }),
             Self::Capability(Capability::Vision | Capability::Audio | Capability::Documents) => {
-                Some(if endpoint == Endpoint::Responses { "input" } else { "messages" })
+                Some(match endpoint {
+                    Endpoint::Responses | Endpoint::Moderations => "input",
+                    _ => "messages",
+                })
             }
             _ => None,
         }

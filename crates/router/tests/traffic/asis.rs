@@ -269,6 +269,15 @@ async fn audio_that_breaks_off_does_not_end_well() {
         bytes(answer.into_body()).await.unwrap_err();
         assert_eq!(of_t0(&rig, "moniker_streams_truncated_total"), Some(1.0));
     }
+    // Nor what this router has no more time for.
+    let only = Upstream::always(vec![sound_head(), sound_chunk(), Do::Hang]).await;
+    let rig = Rig::start(World::over(&[&only])).await;
+    let (mut answer, _open) = rig.open(rig.request("/v1/audio/speech", SPEECH.into(), &[])).await;
+    assert!(answer.body_mut().frame().await.unwrap().is_ok());
+    rig.traffic.drained().cancel();
+    bytes(answer.into_body()).await.unwrap_err();
+    only.peer_left().await;
+    assert_eq!(of_t0(&rig, "moniker_streams_truncated_total"), None);
     // Nor what goes silent.
     let only = Upstream::always(vec![sound_head(), sound_chunk(), Do::Hang]).await;
     let world = World::over(&[&only]).alias(|a| a.timeouts.stream_idle_ms = 50);

@@ -58,6 +58,7 @@ vocabulary! {
         PriceUnknown = "The price of a candidate is needed and not known.",
         MixedEmbeddingModels = "Embeddings go to the first candidate's model alone.",
         CategoryUnreliable = "A category is hardly ever told, or not at all.",
+        BudgetLow = "Four fifths of the budget of an AccessKey are spent, or all of it.",
     }
 }
 
@@ -116,6 +117,8 @@ vocabulary! {
         PriceUnknown(Warning) = "A candidate has no price: it is last under LowestPrice, and out where guardrails have a ceiling.",
         MixedEmbeddingModels(Warning) = "Entries name different embedding models, whose vectors do not mix.",
         JudgeNeeded(Warning) = "A category has nothing but a description, by which only a model can tell it.",
+        BudgetLow(Warning) = "Four fifths of the budget are spent.",
+        BudgetSpent(Warning) = "The budget is spent: callers get 402 until the next period, but for models that cost nothing.",
         ExamplesPoor(Warning) = "A category's examples are too few, or too unlike each other, to tell it by.",
     }
 }

@@ -5,7 +5,10 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{common::KeyRef, spending::KeyLimits};
+use crate::{
+    common::KeyRef,
+    spending::{Budget, BudgetStatus, KeyLimits},
+};
 
 /// What follows the name of the key in a Secret whose value is valid beside it.
 pub const PREVIOUS: &str = "-previous";
@@ -31,6 +34,7 @@ pub const GENERATED_KEY: &str = "api-key";
     printcolumn = r#"{"name":"Prefix","type":"string","jsonPath":".status.prefix"}"#,
     printcolumn = r#"{"name":"Aliases","type":"string","jsonPath":".status.aliases"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Spent","type":"string","priority":1,"jsonPath":".status.budget.spent"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -56,6 +60,9 @@ pub struct AccessKeySpec {
     /// name. `aliases` counts for these names too: `openai/*`. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_direct_models: Option<bool>,
+    /// How much callers with this key may spend. Default: as much as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// When it ends, such as 2027-06-30T00:00:00Z. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]
@@ -89,7 +96,11 @@ pub struct AccessKeyStatus {
     /// The models that it may name, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aliases: Option<String>,
-    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready.
+    /// What was spent of the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStatus>,
+    /// Accepted, ResolvedRefs, Ready; Reconciling or Stalled while it is not ready; BudgetLow while
+    /// little of the budget is left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

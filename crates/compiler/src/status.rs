@@ -66,7 +66,7 @@ pub(crate) fn of(world: &World, resolved: &Resolved<'_>) -> (Statuses, Vec<Findi
     }
     for (id, stored) in &world.keys {
         let Some(key) = resolved.keys.get(id) else { continue };
-        statuses.keys.insert(id.clone(), key::status(id, stored, key, &mut findings));
+        statuses.keys.insert(id.clone(), key::status(world, id, stored, key, &mut findings));
     }
     for ((kind, id), note) in &world.undecodable {
         let message = format!("the object cannot be read: {}", note.message);

@@ -12,6 +12,7 @@
 
 mod board;
 mod keys;
+mod ledgers;
 pub(crate) mod programmed;
 mod scrape;
 mod slices;
@@ -28,12 +29,13 @@ use std::time::Duration;
 
 use api::HealthFault;
 use parking_lot::Mutex;
-use routing::{ObjectId, RoutingSnapshot, fleet::FleetView};
+use routing::{Digest, ObjectId, RoutingSnapshot, fleet::FleetView, spend::Ledger};
 use telemetry::ControllerMetrics;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use board::Board;
+pub use ledgers::Spends;
 use scrape::Scraper;
 pub(crate) use slices::follow;
 
@@ -91,6 +93,8 @@ struct Shared {
     serves: watch::Sender<bool>,
     /// Rises with every sweep that ended.
     rounds: watch::Sender<u64>,
+    /// What was heard of callers' spending.
+    spends: watch::Sender<Arc<Spends>>,
     /// `None` before the first sweep.
     faults: watch::Sender<Option<Arc<Faults>>>,
     joins: AtomicU64,
@@ -114,6 +118,7 @@ impl Fleet {
             board: Mutex::default(),
             serves: watch::Sender::new(false),
             rounds: watch::Sender::new(0),
+            spends: watch::Sender::default(),
             faults: watch::Sender::new(None),
             joins: AtomicU64::new(0),
         })))
@@ -140,6 +145,16 @@ impl Fleet {
     /// The targets whose credential fails; `None` before the first sweep.
     pub fn faults(&self) -> watch::Receiver<Option<Arc<Faults>>> {
         self.0.faults.subscribe()
+    }
+
+    /// What was heard of callers' spending, when there is more.
+    pub fn spends(&self) -> watch::Receiver<Arc<Spends>> {
+        self.0.spends.subscribe()
+    }
+
+    /// This is stored of callers' spending, each with what tells the key from another.
+    pub(crate) fn store(&self, stored: BTreeMap<ObjectId, (Digest, Ledger)>) {
+        self.0.board.lock().store(stored);
     }
 
     /// From now on these limits and probes hold, and reports are about these targets.

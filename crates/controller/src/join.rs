@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use compiler::{Compiled, SecretBytes, Statuses, World, compile};
-use routing::{ObjectId, snapshot::Resource};
+use routing::{Digest, ObjectId, snapshot::Resource, spend::Ledger};
 use serde::Serialize;
 use telemetry::{ControllerMetrics, metrics::SnapshotFacts};
 use tokio::sync::{mpsc, watch};
@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use wire::Key;
 
-use crate::fleet::Faults;
 use crate::fleet::programmed::{Programme, Programmes};
+use crate::fleet::{Faults, Fleet, Spends};
 use crate::generate::{AllMissing, Missing};
 use crate::health::Health;
 use crate::publish::{Publication, Publisher};
@@ -36,6 +36,8 @@ pub(crate) struct Join {
     pub(crate) faults: Option<watch::Receiver<Option<Arc<Faults>>>>,
     /// Who makes the Secrets of keys that name none.
     pub(crate) missing: watch::Sender<Arc<AllMissing>>,
+    /// Who is told what is stored of callers' spending, and tells what is new; `None`: nobody.
+    pub(crate) spending: Option<(Fleet, watch::Receiver<Arc<Spends>>)>,
     /// Who asks routers what they serve; `None`: nobody does.
     pub(crate) programmes: Option<watch::Sender<Arc<Programmes>>>,
     pub(crate) reach: Reach,
@@ -65,6 +67,8 @@ struct Run {
     compiling: Option<JoinHandle<Output>>,
     /// What the statuses should be.
     statuses: Arc<Statuses>,
+    /// What was heard of callers' spending when it was last told.
+    spends: Arc<Spends>,
     /// What routers reported when statuses were last wanted; `None`: they were not asked yet.
     faults: Option<Arc<Faults>>,
     serves: bool,
@@ -87,6 +91,7 @@ impl Join {
             debounce: Debounce::default(),
             compiling: None,
             statuses: Arc::default(),
+            spends: Arc::default(),
             faults: None,
             serves: false,
             second_look: None,
@@ -119,6 +124,7 @@ impl Join {
                 () = run.debounce.quiet(unread), if may_compile => self.compile(&mut run),
                 output = done(&mut run.compiling) => self.publish(output, &mut run).await,
                 faults = reported(&mut self.faults) => self.faults(faults, &mut run).await,
+                spends = spent(&mut self.spending) => self.spent(spends, &mut run).await,
                 () = self.reach.changed() => self.tell_health(&run),
                 // The publisher, which tells of doubts, lives as long as this does.
                 _ = doubts.changed(), if run.second_look.is_none() => {
@@ -189,6 +195,9 @@ impl Join {
         run.next_end = next_end.map(|wait| Box::pin(sleep(wait)));
         let facts = facts(&compiled);
         let Compiled { snapshot, credentials, hashes, findings, statuses, .. } = compiled;
+        if let Some((fleet, _)) = &self.spending {
+            fleet.store(ledgers(&self.cluster.world()));
+        }
         let deleted = self.cluster.deletions();
         let known = self.cluster.known();
         self.publisher.publish(Publication {
@@ -247,6 +256,22 @@ impl Join {
         }
         if first {
             self.report(Report::Asked).await;
+        }
+    }
+
+    /// Routers spent more than before.
+    async fn spent(&mut self, spends: Arc<Spends>, run: &mut Run) {
+        let before = std::mem::replace(&mut run.spends, spends.clone());
+        let changed = spends
+            .iter()
+            .filter(|(key, heard)| before.get(key).is_none_or(|known| !Arc::ptr_eq(known, heard)));
+        let told = changed.map(|(key, heard)| {
+            let subject = Subject { kind: Kind::Key, id: key.id.clone() };
+            (subject, key.uid, heard.clone())
+        });
+        let told: Vec<_> = told.collect();
+        if !told.is_empty() {
+            self.report(Report::Spent(told)).await;
         }
     }
 
@@ -311,6 +336,26 @@ async fn reported(faults: &mut Option<watch::Receiver<Option<Arc<Faults>>>>) -> 
         return now;
     }
     std::future::pending().await
+}
+
+/// What routers spent, when that is more; never while nobody asks them.
+async fn spent(spending: &mut Option<(Fleet, watch::Receiver<Arc<Spends>>)>) -> Arc<Spends> {
+    if let Some((_, spends)) = spending
+        && spends.changed().await.is_ok()
+    {
+        return spends.borrow_and_update().clone();
+    }
+    std::future::pending().await
+}
+
+/// What is stored of callers' spending.
+fn ledgers(world: &World) -> BTreeMap<ObjectId, (Digest, Ledger)> {
+    let stored = world.keys.iter().filter_map(|(id, key)| {
+        let budget = key.object.status.as_ref()?.budget.as_ref()?;
+        let uid = Digest::of(key.object.metadata.uid.as_deref()?.as_bytes());
+        Some((id.clone(), (uid, budget.ledger())))
+    });
+    stored.collect()
 }
 
 async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {

@@ -233,6 +233,7 @@ impl Control {
             sources,
             fetches: Fetches::new(client.clone()),
             faults: fleet.as_ref().map(Fleet::faults),
+            spending: fleet.as_ref().map(|fleet| (fleet.clone(), fleet.spends())),
             reach,
             publisher: publisher.clone(),
             reports,

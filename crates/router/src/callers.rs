@@ -2,20 +2,24 @@
 //! gone: what is counted belongs to the AccessKey's uid, so that neither an edit nor another value
 //! of the key loses it. Limits are held as those of targets are, by this router's shares.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use routing::{
-    Digest, Nanos,
-    fleet::{KeyId, KeyReport},
+    Digest, Money, Nanos,
+    fleet::{Dimension, Draw, KeyId, KeyReport},
     key::{CompiledKey, CompiledLimits},
     quota::{Estimate, Full, Limits, Rule},
+    spend::Purse,
 };
 use telemetry::{Metrics, metrics::keys::KeyMetrics};
 
 use crate::{
-    access::LiveKey,
+    access::{LiveKey, unix_now},
     clock,
     fleet::Fleet,
     limits::{Hold, SharedLimits},
@@ -46,6 +50,7 @@ impl Callers {
             metrics: metrics.keys.of(&label),
             label,
             limits: Mutex::default(),
+            purse: Mutex::default(),
         };
         Arc::clone(cells.entry(uid).or_insert(Arc::new(cell)))
     }
@@ -71,8 +76,15 @@ impl Callers {
         let told = |cell: Arc<CallerCell>| Some((cell.key.clone(), cell.report(now)?));
         let mut all: Vec<_> = self.all().filter_map(told).collect();
         if all.len() > REPORTED {
-            let demand = |seen: &KeyReport| seen.draws.values().map(|d| d.demand).sum::<f64>();
-            all.sort_by(|(_, a), (_, b)| demand(b).total_cmp(&demand(a)));
+            // What was spent is told before anything.
+            let demand = |seen: &KeyReport| {
+                let draws = seen.draws.values().map(|d| d.demand).sum::<f64>();
+                (seen.spending.is_some(), draws)
+            };
+            all.sort_by(|(_, a), (_, b)| {
+                let (a, b) = (demand(a), demand(b));
+                b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
+            });
             all.truncate(REPORTED);
         }
         all.into_iter()
@@ -90,6 +102,17 @@ pub(crate) struct CallerCell {
     pub(crate) metrics: Arc<KeyMetrics>,
     /// Its limits, with what they were made of; `None`: it has none, or was not used lately.
     limits: Mutex<Option<(CompiledLimits, SharedLimits)>>,
+    /// Its budget; `None`: it never had one. It stays as long as the cell, for it counts what was
+    /// spent.
+    purse: Mutex<Option<Held>>,
+}
+
+/// A budget.
+#[derive(Debug)]
+struct Held {
+    purse: Purse,
+    /// Whether there is one now.
+    holds: bool,
 }
 
 impl CallerCell {
@@ -123,6 +146,44 @@ impl CallerCell {
         reserved.inspect_err(|full| self.metrics.refused(full.dimension))
     }
 
+    /// Its budget is as it is now.
+    pub(crate) fn budget(&self, key: &CompiledKey, fleet: &Fleet) {
+        let mut held = self.purse.lock();
+        let Some(wanted) = key.budget.as_deref() else {
+            held.iter_mut().for_each(|held| held.holds = false);
+            return;
+        };
+        let held = held.get_or_insert_with(|| {
+            let mut purse = Purse::new(wanted.clone(), fleet.routers());
+            fleet.tell_budget(&self.key.uid, &mut purse);
+            Held { purse, holds: true }
+        });
+        held.holds = true;
+        if held.purse.budget() != wanted {
+            held.purse.apply(wanted);
+        }
+    }
+
+    /// Does something to its budget, if there is one.
+    pub(crate) fn with_purse<T>(&self, act: impl FnOnce(&mut Purse) -> T) -> Option<T> {
+        let mut held = self.purse.lock();
+        held.as_mut().filter(|held| held.holds).map(|held| act(&mut held.purse))
+    }
+
+    /// Something of this price was asked for.
+    pub(crate) fn ask(&self, cost: Money) {
+        self.with_purse(|purse| purse.ask(clock::now(), cost));
+    }
+
+    /// An attempt used so much, and it cost this.
+    pub(crate) fn charge(&self, input: u64, output: u64, cost: Option<Money>) {
+        self.metrics.tokens(input, output);
+        if let Some(cost) = cost {
+            self.metrics.cost(cost);
+            self.with_purse(|purse| purse.spend(unix_now(), cost));
+        }
+    }
+
     /// Does something to its limits, if there are any.
     pub(crate) fn with_limits(&self, act: impl FnOnce(&mut Limits)) {
         if let Some((_, limits)) = &*self.limits.lock() {
@@ -130,11 +191,17 @@ impl CallerCell {
         }
     }
 
-    /// What is reported of it, where that matters to others. What was not used lately is forgotten:
-    /// nothing of it counts any more.
+    /// What is reported of it, where that matters to others. Limits that were not used lately are
+    /// forgotten: nothing of them counts any more.
     fn report(&self, now: Nanos) -> Option<KeyReport> {
+        let spending = self.with_purse(|purse| purse.spending(now)).flatten();
+        let draws = self.draws(now);
+        (!draws.is_empty() || spending.is_some()).then_some(KeyReport { draws, spending })
+    }
+
+    fn draws(&self, now: Nanos) -> BTreeMap<Dimension, Draw> {
         let mut held = self.limits.lock();
-        let limits = &held.as_ref()?.1;
+        let Some((_, limits)) = &*held else { return BTreeMap::new() };
         let (idle, draws) = {
             let limits = limits.lock();
             let draws = limits.draws(now).map(|(_, dimension, draw)| (dimension, draw)).collect();
@@ -142,8 +209,8 @@ impl CallerCell {
         };
         if idle && Arc::strong_count(limits) == 1 {
             *held = None;
-            return None;
+            return BTreeMap::new();
         }
-        Some(KeyReport { draws })
+        draws
     }
 }

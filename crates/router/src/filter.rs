@@ -48,7 +48,14 @@ fn filterable<'a>(alias: &'a LiveAlias, ix: CandidateIx, ways: &Ways) -> Filtera
         target: place.map(|(t, model)| (&t.compiled, &t.compiled.models[*model])),
         credential: place.is_some_and(|(t, _)| t.has_credential()),
         expressible: ways.unfit(ix).is_none(),
+        funds: ways.funds(ix),
     }
+}
+
+/// Whether a candidate could serve the request, had the caller's key something left of its budget.
+pub(crate) fn any_over_budget(alias: &LiveAlias, facts: &RequestFacts<'_>, ways: &Ways) -> bool {
+    let mut all = filter::indexes(&alias.compiled);
+    all.any(|ix| reason(alias, ix, facts, ways) == Some(FilterReason::OverBudget))
 }
 
 /// A candidate's context window, where it is stated.

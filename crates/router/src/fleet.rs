@@ -13,10 +13,11 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use routing::{
-    Digest, Nanos, ObjectId,
+    Digest, Money, Nanos, ObjectId,
     fleet::{FleetKey, FleetLimit, FleetView, LimitKey, ModelKey, Report},
     outcome::Fault,
     quota::Limits,
+    spend::{Purse, Word},
 };
 
 use crate::{
@@ -30,8 +31,10 @@ use crate::{
 const REPORTED: Duration = Duration::from_secs(600);
 
 /// What is known of the fleet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fleet {
+    /// What tells this run of the router from the next.
+    run: String,
     /// How many routers are ready; 0: nobody has said.
     routers: AtomicU32,
     /// The last view.
@@ -59,6 +62,12 @@ impl Told {
 }
 
 impl Fleet {
+    /// Nothing is known yet; these bits tell this run of the router from the next.
+    pub(crate) fn new(run: u64) -> Self {
+        let run = format!("{run:016x}");
+        Self { run, routers: AtomicU32::new(0), view: ArcSwapOption::empty() }
+    }
+
     /// How many routers are ready, at least 1.
     pub(crate) fn routers(&self) -> u32 {
         self.routers.load(Ordering::Relaxed).max(1)
@@ -106,6 +115,19 @@ impl Fleet {
         }
     }
 
+    /// Tells the budget of a caller's key what is known of it.
+    pub(crate) fn tell_budget(&self, uid: &Digest, purse: &mut Purse) {
+        purse.set_routers(self.routers());
+        let told = self.view.load();
+        if let Some(told) = &*told
+            && let Some(word) = told.key(uid).and_then(|key| key.budget)
+        {
+            let own = told.view.run == self.run;
+            let none = Word { at: Money::ZERO, counted: Money::ZERO, ..word };
+            purse.tell(if own { word } else { none });
+        }
+    }
+
     /// Tells the limits of a caller's key what is known of it.
     pub(crate) fn tell_key(&self, uid: &Digest, limits: &mut Limits) {
         match &*self.view.load() {
@@ -128,8 +150,10 @@ impl Traffic {
                 for limits in live.targets().filter_map(|target| target.limits.as_ref()) {
                     limits.lock().set_routers(routers);
                 }
-                let tell = |limits: &mut Limits| limits.set_routers(routers);
-                self.callers.all().for_each(|caller| caller.with_limits(tell));
+                for caller in self.callers.all() {
+                    caller.with_limits(|limits| limits.set_routers(routers));
+                    caller.with_purse(|purse| purse.set_routers(routers));
+                }
             }
             FleetNews::View(view) => {
                 self.fleet.routers.store(view.routers, Ordering::Relaxed);
@@ -137,6 +161,7 @@ impl Traffic {
                 self.fleet.tell(&live, None);
                 for caller in self.callers.all() {
                     caller.with_limits(|limits| self.fleet.tell_key(&caller.key.uid, limits));
+                    caller.with_purse(|purse| self.fleet.tell_budget(&caller.key.uid, purse));
                 }
                 self.changed.notify_waiters();
             }
@@ -151,7 +176,8 @@ impl Traffic {
     /// What this router has seen, as of now: of what was used in the last 10 minutes.
     pub fn report(&self) -> Report {
         let now = clock::now();
-        let mut report = Report { keys: self.callers.report(now).collect(), ..Report::default() };
+        let keys = self.callers.report(now).collect();
+        let mut report = Report { run: self.fleet.run.clone(), keys, ..Report::default() };
         for target in self.live().targets() {
             let id = &target.compiled.id;
             for (model, compiled) in target.models.iter().zip(&target.compiled.models) {

@@ -27,6 +27,7 @@ mod limits;
 pub mod link;
 pub mod live;
 mod models;
+mod money;
 pub mod pipeline;
 pub mod probe;
 mod record;

@@ -33,6 +33,7 @@ use crate::{
     http::{Route, check_body, check_head, route, shape},
     live::{Found, LiveAlias, LiveSnapshot},
     models,
+    money::Bill,
     record::{Counts, Record},
     relay::Relay,
     respond::{self, Reason, ResponseBody},
@@ -134,7 +135,7 @@ impl Traffic {
             live: ArcSwap::default(),
             budget: Mutex::default(),
             metrics,
-            fleet: Fleet::default(),
+            fleet: Fleet::new(random()),
             callers: Callers::default(),
             changed: Notify::new(),
             memory: BodyMemory::new(options.body_memory),
@@ -245,7 +246,11 @@ impl Traffic {
         let route = route(&parts.method, parts.uri.path());
         // Before anything is told of what is served, and in the words of what was asked.
         let caller = self.caller(&parts.headers)?;
-        record.caller = caller.key().map(|key| self.callers.of(key, &self.metrics));
+        record.caller = caller.key().map(|key| {
+            let cell = self.callers.of(key, &self.metrics);
+            cell.budget(&key.compiled, &self.fleet);
+            cell
+        });
         let route = route?;
         let shape = shape(parts.uri.path(), &parts.headers);
         let (endpoint, model, explain_only) = match route {
@@ -308,7 +313,11 @@ impl Traffic {
             served: !explain_only,
         };
         let mut rng = Rng::new(asking.seed);
-        let ways = Ways::of(alias, asked, headers, &facts);
+        let mut ways = Ways::of(alias, asked, headers, &facts);
+        let bill = Bill::of(record.caller.as_ref(), alias, &facts);
+        if let Some(bill) = &bill {
+            ways.fund(bill.funds());
+        }
         let decision = decide(alias, &facts, &ways, asking, &mut rng);
         if explain_only {
             record.reason = Reason::Local;
@@ -321,9 +330,15 @@ impl Traffic {
             record.metadata = Some(category::told(said, asked, record));
         }
         if decision.ranking().is_empty() {
+            let over = filter::any_over_budget(alias, &facts, &ways);
+            if let Some(refusal) = bill.filter(|_| over).and_then(Bill::refusal) {
+                record.reason = Reason::KeyBudget;
+                return Err(refusal);
+            }
             record.reason = Reason::NoTarget;
             return Err(filter::none_left(alias, &facts, &ways));
         }
+        record.money = bill.map(|bill| bill.reserve(decision.ranking()));
         Ok(Decided::Attempts(Attempts::new(self, alias, asked, headers, decision, ways, rng)))
     }
 

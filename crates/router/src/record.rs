@@ -28,6 +28,7 @@ use crate::{
         stats::{End, ModelCell},
         target::LiveTarget,
     },
+    money::MoneyHold,
     respond::{KeyLimits, Reason, Told},
     used::{Estimate, Used},
 };
@@ -189,6 +190,8 @@ pub(crate) struct Record {
     pub(crate) caller: Option<Arc<CallerCell>>,
     /// What it holds of that key's limits.
     pub(crate) key_hold: Option<Hold>,
+    /// What it holds of that key's budget.
+    pub(crate) money: Option<MoneyHold>,
     /// That key's limits.
     pub(crate) key_limits: Option<KeyStanding>,
     current: Option<Current>,
@@ -222,6 +225,7 @@ impl Record {
             hold: None,
             caller: None,
             key_hold: None,
+            money: None,
             key_limits: None,
             current: None,
             metrics: Some(metrics),
@@ -347,10 +351,7 @@ impl Record {
                     candidate.metrics.cost(cost);
                 }
                 if let Some(caller) = &self.caller {
-                    caller.metrics.tokens(input, output);
-                    if let Some(cost) = cost {
-                        caller.metrics.cost(cost);
-                    }
+                    caller.charge(input, output, cost);
                 }
             }
         }
@@ -411,6 +412,7 @@ impl Record {
     pub(crate) fn ends(&mut self, end: RequestEnd) {
         let Some(metrics) = self.metrics.take() else { return };
         self.hold = None;
+        self.money = None;
         if let (Some(hold), Some(used)) = (self.key_hold.take(), self.used()) {
             hold.used(&used.usage);
         }

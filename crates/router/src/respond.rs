@@ -122,6 +122,8 @@ reasons! {
     AtLimit = "at_limit",
     /// The caller's key is at this router's share of a limit of its own.
     KeyLimit = "key_limit",
+    /// The budget of the caller's key has nothing left for it.
+    KeyBudget = "key_budget",
 }
 
 /// What the headers of a response say.

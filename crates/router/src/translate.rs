@@ -18,8 +18,9 @@ use providers::{
 };
 use routing::{
     CandidateIx, Capability, Endpoint, RequestFacts,
-    filter::{FilterReason, indexes},
+    filter::{FilterReason, Funds, indexes},
 };
+use smallvec::SmallVec;
 
 use crate::{
     facts::Asked,
@@ -140,11 +141,15 @@ pub(crate) enum Ready {
 #[derive(Debug, Default)]
 pub(crate) struct Ways(Option<Box<Differing>>);
 
+/// What the budget of the caller's key has for each candidate, where it has one.
+type AllFunds = SmallVec<[Funds; 8]>;
+
 #[derive(Debug, Default)]
 struct Differing {
     unfit: Vec<(CandidateIx, Unfit)>,
     translated: Vec<(CandidateIx, Dialect)>,
     ready: Vec<(CandidateIx, Ready)>,
+    funds: AllFunds,
 }
 
 impl Ways {
@@ -190,6 +195,17 @@ impl Ways {
             }
         }
         Self(Some(Box::new(ways)))
+    }
+
+    /// The budget of the caller's key has this for each candidate.
+    pub(crate) fn fund(&mut self, funds: &[Funds]) {
+        self.0.get_or_insert_default().funds = funds.iter().copied().collect();
+    }
+
+    /// What the budget of the caller's key has for a candidate.
+    pub(crate) fn funds(&self, ix: CandidateIx) -> Funds {
+        let funds = self.0.as_ref().and_then(|ways| ways.funds.get(ix.get()));
+        funds.copied().unwrap_or_default()
     }
 
     /// Why a candidate cannot be told what the request says, if so.

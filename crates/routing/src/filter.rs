@@ -30,6 +30,10 @@ pub enum FilterReason {
     AbovePriceCeiling,
     /// The alias has a price ceiling, and the model's price is not known.
     PriceUnknown,
+    /// The caller's key has a budget, and the model's price is not known.
+    Unpriced,
+    /// The budget of the caller's key has nothing left for what costs something.
+    OverBudget,
     /// The caller's `x-moniker-providers` leaves it out.
     NotAsked,
     /// Not even half of the estimated prompt fits the context window.
@@ -78,6 +82,12 @@ impl fmt::Display for FilterReason {
             Self::PriceUnknown => f.write_str(
                 "its price is not known, and the alias's guardrails have a price ceiling",
             ),
+            Self::Unpriced => {
+                f.write_str("its price is not known, and the caller's access key has a budget")
+            }
+            Self::OverBudget => {
+                f.write_str("the budget of the caller's access key has nothing left for it")
+            }
             Self::NotAsked => f.write_str("x-moniker-providers leaves it out"),
             Self::ContextWindow => f.write_str("the prompt does not fit its context window"),
             Self::OtherEmbeddingModel => f.write_str("embeddings of different models do not mix"),
@@ -97,6 +107,20 @@ pub struct Filterable<'a> {
     pub credential: bool,
     /// Whether its dialect can say what the request holds.
     pub expressible: bool,
+    /// What the budget of the caller's key has for it.
+    pub funds: Funds,
+}
+
+/// What the budget of a caller's key has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Funds {
+    /// There is no budget.
+    #[default]
+    Unlimited,
+    /// Enough for what has a price.
+    Some,
+    /// Nothing but for what is free.
+    None,
 }
 
 /// The outcome of the filter.
@@ -165,6 +189,12 @@ pub fn reason(
             Some(_) => FilterReason::AbovePriceCeiling,
             None => FilterReason::PriceUnknown,
         });
+    }
+    match candidate.funds {
+        Funds::Unlimited => {}
+        Funds::Some if model.price.is_some() => {}
+        Funds::Some | Funds::None if model.price.is_none() => return Some(FilterReason::Unpriced),
+        Funds::Some | Funds::None => return Some(FilterReason::OverBudget),
     }
     if !facts.admits(&target.id) {
         return Some(FilterReason::NotAsked);

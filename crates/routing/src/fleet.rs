@@ -8,8 +8,8 @@ mod merge;
 mod probes;
 mod shares;
 
-pub use keys::{FleetKey, FleetKeyLimit, KeyId, KeyReport};
-pub use merge::{Configured, Heard, merge};
+pub use keys::{FleetKey, FleetKeyLimit, KeyId, KeyReport, Spending};
+pub use merge::{Configured, ConfiguredKey, Heard, KeyBudget, merge};
 pub use probes::prober;
 pub use shares::{in_flight_shares, shares};
 
@@ -105,6 +105,8 @@ impl Draw {
 /// What one router knows, as of the moment of the report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
+    /// What tells this run of the router from others; counts of money belong to it.
+    pub run: String,
     /// The decayed sums of every model that was used in the last 10 minutes.
     pub models: BTreeMap<ModelKey, Sums>,
     /// What it did under every limit that was used in the last 10 minutes.
@@ -121,6 +123,10 @@ pub struct Report {
 pub struct FleetView {
     /// How many routers are ready, at least 1.
     pub routers: u32,
+    /// The run of the router that this goes by: what it says of a router's own counts is nothing to
+    /// another run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
     /// The sums of all other routers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<FleetModel>,

@@ -9,6 +9,7 @@ use crate::{
     fleet::Dimension,
     hmac::Hmac,
     id::{Digest, ObjectId},
+    spend::CompiledBudget,
 };
 
 /// The longest key in bytes: what is longer is nobody's.
@@ -38,6 +39,9 @@ pub struct CompiledKey {
     /// How much of the fleet it may have at once; absent: as much as there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Box<CompiledLimits>>,
+    /// How much its callers may spend; absent: as much as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Box<CompiledBudget>>,
 }
 
 /// A list that many keys may have alike, and then share. Written as a list.

@@ -26,6 +26,7 @@ pub mod rank;
 pub mod revision;
 pub mod rng;
 pub mod snapshot;
+pub mod spend;
 pub mod stats;
 pub mod strategy;
 pub mod time;

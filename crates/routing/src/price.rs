@@ -84,6 +84,15 @@ impl Money {
         Self(self.0.saturating_mul(u128::from(count)))
     }
 
+    /// So many billionths of the amount, rounded down.
+    #[must_use]
+    pub fn part(self, billionths: u32) -> Self {
+        const WHOLE: u128 = 1_000_000_000;
+        let of = |atto: u128| atto * u128::from(billionths.min(1_000_000_000));
+        // The amount is divided first: a product of all of it may not fit.
+        Self(of(self.0 / WHOLE) + of(self.0 % WHOLE) / WHOLE)
+    }
+
     /// Close to the amount, for metrics and for comparing what is only estimated. Finite.
     pub fn to_f64(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "an approximation is what is asked for")]
@@ -239,6 +248,20 @@ impl Price {
             audio_input: self.audio_input.unwrap_or(input),
             audio_output: self.audio_output.unwrap_or(output),
         }
+    }
+
+    /// Whether whatever is used costs nothing.
+    pub fn is_free(&self) -> bool {
+        let Self { input, cached_input, cache_write, output, audio_input, audio_output, .. } = self;
+        let own =
+            [Some(*input), *cached_input, *cache_write, Some(*output), *audio_input, *audio_output];
+        let long = self
+            .above
+            .as_ref()
+            .map(|above| [Some(above.input), above.cached_input, above.cache_write, above.output]);
+        let tokens = own.into_iter().chain(long.into_iter().flatten()).flatten();
+        tokens.into_iter().all(|price| price == PerMillion::default())
+            && [self.per_image, self.per_request].into_iter().flatten().all(|m| m == Money::ZERO)
     }
 
     /// What the usage of one request costs: exact, unless it is more than the largest amount.

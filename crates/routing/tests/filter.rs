@@ -9,7 +9,7 @@ use common::facts;
 use routing::{
     AuthKind, CandidateIx, Capability, CapabilitySet, ObjectId, Price, ProviderKind, RequestFacts,
     StrategyKind,
-    filter::{self, FilterReason, Filterable},
+    filter::{self, FilterReason, Filterable, Funds},
     price::PerMillion,
     snapshot::{
         CompiledAlias, CompiledAuth, CompiledEjection, CompiledEndpoint, CompiledGuardrails,
@@ -65,8 +65,28 @@ fn reason(
         target: Some((target, &target.models[0])),
         credential: true,
         expressible: true,
+        funds: Funds::Unlimited,
     };
     filter::reason(alias, facts, CandidateIx(0), filterable)
+}
+
+#[test]
+fn under_a_budget_a_price_must_be_known_and_what_is_left_be_enough() {
+    let (alias, facts) = (guarded(CompiledGuardrails::default()), facts(1));
+    let (priced, unknown) = (target(Some(Price::default())), target(None));
+    let told = |target: &CompiledTarget, funds| {
+        let target = Some((target, &target.models[0]));
+        let filterable = Filterable { target, credential: true, expressible: true, funds };
+        filter::reason(&alias, &facts, CandidateIx(0), filterable)
+    };
+    for target in [&priced, &unknown] {
+        assert_eq!(told(target, Funds::Unlimited), None);
+    }
+    assert_eq!(told(&priced, Funds::Some), None);
+    assert_eq!(told(&priced, Funds::None), Some(FilterReason::OverBudget));
+    for funds in [Funds::Some, Funds::None] {
+        assert_eq!(told(&unknown, funds), Some(FilterReason::Unpriced));
+    }
 }
 
 #[test]
@@ -142,8 +162,12 @@ fn the_first_reason_is_told_in_the_pipelines_order() {
     facts.needs = [Capability::JsonSchema].into_iter().collect();
     facts.providers.push("other");
     let told = |target: &CompiledTarget, facts: &RequestFacts<'_>, credential| {
-        let filterable =
-            Filterable { target: Some((target, &target.models[0])), credential, expressible: true };
+        let filterable = Filterable {
+            target: Some((target, &target.models[0])),
+            credential,
+            expressible: true,
+            funds: Funds::Unlimited,
+        };
         filter::reason(&alias, facts, CandidateIx(0), filterable)
     };
     assert_eq!(told(&target, &facts, false), Some(FilterReason::Cordoned));

@@ -12,8 +12,8 @@ use std::{
 use routing::{
     Digest, Nanos, ObjectId, Rng, Usage,
     fleet::{
-        Configured, Dimension, FleetKey, FleetLimit, FleetView, Heard, KeyId, LimitKey, Report,
-        merge,
+        Configured, ConfiguredKey, Dimension, FleetKey, FleetLimit, FleetView, Heard, KeyId,
+        LimitKey, Report, merge,
     },
     key::CompiledLimits,
     quota::{Estimate, Limits, Reservation, Rule, Settled},
@@ -202,8 +202,8 @@ impl World {
             .collect();
         let mut configured = Configured::default();
         if self.setup.of_key {
-            let amounts = self.setup.limits().amounts().collect();
-            configured.keys.insert(self.key_id(), amounts);
+            let limits = self.setup.limits().amounts().collect();
+            configured.keys.insert(self.key_id(), ConfiguredKey { limits, budget: None });
         } else {
             configured.limits.insert(self.key.clone(), self.setup.limit);
         }

@@ -6,9 +6,13 @@
 
 mod parse;
 
+use std::fmt::Write as _;
+
 use routing::{
-    fleet::{Draw, Report},
+    Money,
+    fleet::{Draw, KeyId, Report},
     outcome::Fault,
+    spend::Counter,
     stats::{Part, TimeScale},
 };
 
@@ -33,6 +37,15 @@ const DRAWS: [Drawn; 3] = [
     (&names::LIMIT_DEMAND, &names::KEY_LIMIT_DEMAND, |draw| &mut draw.demand),
     (&names::LIMIT_USED, &names::KEY_LIMIT_USED, |draw| &mut draw.used),
     (&names::LIMIT_RECENT, &names::KEY_LIMIT_RECENT, |draw| &mut draw.recent),
+];
+
+/// One amount of a [`Counter`].
+type Amount = fn(&mut Counter) -> &mut Money;
+
+/// The amounts of a [`Counter`], each with its metric.
+const AMOUNTS: [(&names::Metric, Amount); 2] = [
+    (&names::KEY_SPENT, |counter| &mut counter.spent),
+    (&names::KEY_STORED, |counter| &mut counter.counted),
 ];
 
 /// The metrics of one number.
@@ -78,6 +91,11 @@ pub(crate) fn collect(report: &Report, out: &mut Families) {
             }
         }
     }
+    for (key, seen) in &report.keys {
+        if let Some(demand) = seen.spending.map(|s| s.demand).filter(|demand| demand.is_finite()) {
+            out.add(&names::KEY_SPENDING, &[&key.id.to_string(), &key.uid.to_string()], demand);
+        }
+    }
     for (target, fault) in &report.credential_faults {
         if CREDENTIAL_FAULTS.contains(fault) {
             out.add(&names::CREDENTIAL_FAULT, &[&target.to_string(), fault.name()], 1.0);
@@ -89,5 +107,34 @@ pub(crate) fn collect(report: &Report, out: &mut Families) {
 pub fn text(report: &Report) -> String {
     let mut families = Families::new();
     collect(report, &mut families);
-    crate::metrics::encode(families.finish())
+    crate::metrics::encode(families.finish()) + &amounts(report)
+}
+
+/// The amounts of money of a report, to the last digit: the format takes a number of any length, and
+/// who reads it as a float is close.
+pub(crate) fn amounts(report: &Report) -> String {
+    let mut out = String::new();
+    for (metric, part) in AMOUNTS {
+        let amounts = report.keys.iter().filter_map(|(key, seen)| {
+            let mut counter = seen.spending?.counter;
+            Some((key, *part(&mut counter)))
+        });
+        for (n, (key, amount)) in amounts.enumerate() {
+            if n == 0 {
+                let (name, kind) = (metric.name, metric.kind.name());
+                // Writing into memory does not fail.
+                let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help);
+            }
+            let KeyId { id, uid } = key;
+            let id = id.to_string().replace('\\', "\\\\").replace('"', "\\\"");
+            let run = if metric.labels.contains(&"run") {
+                format!(",run=\"{}\"", report.run)
+            } else {
+                String::new()
+            };
+            let labels = format!("{{access_key=\"{id}\",uid=\"{uid}\"{run}}}");
+            let _ = writeln!(out, "{}{labels} {amount}", metric.name);
+        }
+    }
+    out
 }

@@ -293,13 +293,16 @@ impl Metrics {
         for ((target, outcome), count) in &*self.probes.lock() {
             families.count(&names::PROBES, &[target, outcome], *count);
         }
+        let mut amounts = String::new();
         if let Some(report) = self.reporter.get() {
-            feedback::collect(&report(), &mut families);
+            let report = report();
+            feedback::collect(&report, &mut families);
+            amounts = feedback::amounts(&report);
         }
         self.collect_process(&mut families);
         let mut families = families.finish();
         families.extend(self.process.collect());
-        encode(families)
+        encode(families) + &amounts
     }
 
     fn collect_process(&self, families: &mut Families) {

@@ -131,13 +131,19 @@ metrics! {
     KEY_COST = Counter "moniker_access_key_cost_total" ["access_key"]
         "What the answers to the callers of an AccessKey cost, in the currency of the prices. What has no price is not in it.";
     KEY_REFUSALS = Counter "moniker_access_key_refusals_total" ["access_key", "limit"]
-        "Requests that were refused because their AccessKey was at a limit, by what that counts: Requests, Tokens or InFlight.";
+        "Requests that were refused because their AccessKey was at a limit, by what that counts: Requests, Tokens, InFlight or Budget.";
     KEY_LIMIT_DEMAND = Gauge "moniker_access_key_limit_demand" ["access_key", "uid", "dimension"]
         "What was asked for under a limit of an AccessKey over the last 60 s, refused included; in flight: the most at one moment of them. uid tells it from another of that name.";
     KEY_LIMIT_USED = Gauge "moniker_access_key_limit_used" ["access_key", "uid", "dimension"]
         "What was used of a limit of an AccessKey over the last 60 s, reservations included; in flight: now.";
     KEY_LIMIT_RECENT = Gauge "moniker_access_key_limit_recent" ["access_key", "uid", "dimension"]
         "What of moniker_access_key_limit_used is of the last 10 s.";
+    KEY_SPENT = Counter "moniker_access_key_spent_total" ["access_key", "uid", "run"]
+        "What this router spent of the budget of an AccessKey since it started, exact to the last digit. run tells one start of a router from the next.";
+    KEY_STORED = Gauge "moniker_access_key_spent_stored" ["access_key", "uid"]
+        "What of moniker_access_key_spent_total is known to be in the AccessKey's status.";
+    KEY_SPENDING = Gauge "moniker_access_key_spending" ["access_key", "uid"]
+        "The price of what was asked for under the budget of an AccessKey over the last 60 s, refused included.";
     CREDENTIAL_FAULT = Gauge "moniker_credential_fault" ["provider_target", "outcome"]
         "ProviderTargets whose credential the provider refuses (Auth) or that are out of credit (OutOfCredit); always 1.";
     ROUTERS_CONNECTED = Gauge "moniker_controller_routers_connected" []

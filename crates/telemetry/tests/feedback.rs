@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use routing::{
-    Digest, ObjectId,
-    fleet::{Dimension, Draw, KeyId, KeyReport, LimitKey, ModelKey, Report},
+    Digest, Money, ObjectId,
+    fleet::{Dimension, Draw, KeyId, KeyReport, LimitKey, ModelKey, Report, Spending},
     outcome::Fault,
+    spend::Counter,
     stats::{Part, Sums, TimeScale},
 };
 use telemetry::{
@@ -65,7 +66,13 @@ fn access_key() -> impl Strategy<Value = (KeyId, KeyReport)> {
         }),
         1..4,
     );
-    (id(), uid, draws).prop_map(|(id, uid, draws)| (KeyId { id, uid }, KeyReport { draws }))
+    let amount = || any::<u128>().prop_map(|atto| Money::from_atto(atto >> 40));
+    let spending = (amount(), amount(), number()).prop_map(|(spent, counted, demand)| Spending {
+        counter: Counter { spent, counted },
+        demand,
+    });
+    (id(), uid, draws, proptest::option::of(spending))
+        .prop_map(|(id, uid, draws, spending)| (KeyId { id, uid }, KeyReport { draws, spending }))
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -78,6 +85,12 @@ fn report() -> impl Strategy<Value = Report> {
         proptest::collection::vec(access_key(), 0..4),
     )
         .prop_map(|(models, credential_faults, limits, keys)| Report {
+            // It is told beside what was spent.
+            run: if keys.iter().any(|(_, seen): &(_, KeyReport)| seen.spending.is_some()) {
+                "0f1e2d3c".to_owned()
+            } else {
+                String::new()
+            },
             models,
             limits: limits.into_iter().collect(),
             keys: keys.into_iter().collect(),

@@ -9,8 +9,9 @@ use std::{
 
 use routing::{
     Digest, Money, ObjectId,
-    fleet::{Dimension, Draw, KeyId, KeyReport, LimitKey, ModelKey, Report},
+    fleet::{Dimension, Draw, KeyId, KeyReport, LimitKey, ModelKey, Report, Spending},
     outcome::{Fault, OutcomeClass},
+    spend::Counter,
     stats::{Part, Sums},
 };
 use telemetry::{
@@ -53,6 +54,7 @@ fn busy() -> Metrics {
     key.tokens(3, 4);
     key.cost(Money::from_atto(1_500_000_000_000_000));
     key.refused(Dimension::Requests);
+    key.over_budget();
     alias.judge.ended(JudgeOutcome::Answered);
     metrics.set_link_connected(true);
     metrics.fleet_told(3);
@@ -75,11 +77,14 @@ fn report() -> Report {
     let quota = Some("main".to_owned());
     let limit = LimitKey { target: target.clone(), quota, dimension: Dimension::Tokens };
     let key = KeyId { id: ObjectId::new("shop", "checkout"), uid: Digest::of(b"uid") };
+    let spent = Money::from_atto(12_345_678_901_234_567_891);
+    let spending = Some(Spending { counter: Counter { spent, counted: Money::ZERO }, demand: 0.5 });
     let draws = [(Dimension::InFlight, Draw { demand: 3.0, used: 2.0, recent: 1.0 })].into();
     Report {
+        run: "0f1e2d3c".to_owned(),
         models: [(model, sums)].into(),
         limits: [(limit, Draw { demand: 3.0, used: 2.0, recent: 1.0 })].into(),
-        keys: [(key, KeyReport { draws })].into(),
+        keys: [(key, KeyReport { draws, spending })].into(),
         credential_faults: [(target, Fault::Auth)].into(),
     }
 }
@@ -146,6 +151,7 @@ fn what_is_removed_is_gone_and_stays_gone() {
     let stale = metrics.alias_target("shop/prod-chat", "platform/openai/gpt-4o");
     metrics.retain(|_| false, |_| false, |_, _| false);
     metrics.retain_categories(|_, _| false);
+    metrics.keys.retain(|_| false);
     stale.first_token(Duration::from_secs(1));
     let text = metrics.render();
     assert!(!text.contains("shop/") && !text.contains("platform/"), "{text}");

@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use routing::{
-    Digest, ObjectId,
+    Digest, Money, ObjectId,
     fleet::{
         Dimension, Draw, FleetKey, FleetKeyLimit, FleetLimit, FleetModel, FleetView, KeyId,
         LimitKey,
@@ -13,6 +13,7 @@ use routing::{
     hmac::Hmac,
     key::KeyHash,
     material::{AwsKey, GoogleKey, Material},
+    spend::Word,
     stats::{Part, Sums, TimeScale},
 };
 use serde_json::value::RawValue;
@@ -65,10 +66,18 @@ fn fleet() -> impl Strategy<Value = Frame> {
             let caller = FleetKey {
                 key: KeyId { id: target.clone(), uid },
                 limits: vec![FleetKeyLimit { dimension, share: value, others }],
+                budget: of_quota.then(|| Word {
+                    period_start: i64::from(n),
+                    spent: Money::from_atto(u128::from(routers) << 70),
+                    part: age,
+                    at: Money::from_atto(u128::from(age)),
+                    counted: Money::ZERO,
+                }),
                 age_ms,
             };
             Frame::Fleet(FleetView {
                 routers,
+                run: model.clone(),
                 models: vec![FleetModel { target: target.clone(), model, age_ms, sums }],
                 limits: vec![FleetLimit { key, share: value, others, age_ms }],
                 keys: vec![caller],

@@ -13,6 +13,7 @@ mod replicas;
 pub(crate) mod rotation;
 mod routing;
 mod serving;
+mod spending;
 mod stability;
 mod status;
 mod survival;

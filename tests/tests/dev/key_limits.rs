@@ -1,4 +1,4 @@
-//! The limits of AccessKeys over real processes: they hold for all routers together, and what one key
+//! The limits and budgets of AccessKeys over real processes: they hold for all routers together, and what one key
 //! does is nothing to another.
 
 use std::time::{Duration, Instant};
@@ -140,4 +140,100 @@ async fn a_limit_is_told_to_its_caller_counted_and_edited() {
         }
     };
     tokio::time::timeout(PATIENCE, widened).await.unwrap();
+}
+
+/// A target whose answers have some 5 tokens, each of which costs 0.01.
+fn priced(url: &str) -> String {
+    let price = "price: {input: \"10000\", output: \"10000\"}";
+    target("t", url, &[]).replace("upstreamName: up-t", &format!("upstreamName: up-t, {price}"))
+}
+
+/// What was spent of the budget of `default/app`, as an admin port tells it.
+async fn spent(url: &str) -> f64 {
+    let metric = r#"moniker_access_key_spent_total{access_key="default/app""#;
+    let text = client().get(url).send().await.unwrap().text().await.unwrap();
+    let line = text.lines().find(|line| line.starts_with(metric));
+    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_budget_is_one_for_all_routers() {
+    let upstream = Upstream::start().await.unwrap();
+    upstream.always(Script::chat("hello"));
+    let yaml = priced(&upstream.url())
+        + &priority("prod-chat", &["t"], &[])
+        + &key("app", "budget: {amount: \"1.00\", period: Month}");
+    let fleet = Fleet::start(&yaml, 1, &["--sweep-interval", "250ms"]).await.unwrap();
+    let urls = fleet.urls();
+    let mut served = 0;
+    let until_spent = async {
+        loop {
+            let mut over = 0;
+            for url in &urls {
+                let answer = send(url, "mk-app").await;
+                match answer.status {
+                    200 => served += 1,
+                    // Its part is used up, and the other one's is not: parts follow.
+                    429 => assert_ne!(answer.header("retry-after"), ""),
+                    402 => {
+                        let (_, code, message) = answer.error();
+                        assert_eq!(code, "budget_exceeded");
+                        assert!(message.contains("of 1") && message.contains("Z;"), "{message}");
+                        assert_eq!(answer.header("x-should-retry"), "false");
+                        over += 1;
+                    }
+                    other => panic!("{other}: {}", answer.body),
+                }
+            }
+            if over == urls.len() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, until_spent).await.unwrap();
+    // Every answer costs as much; each router may go beyond the end by one.
+    let mut sum = 0.0;
+    for url in fleet.admins("metrics") {
+        sum += spent(&url).await;
+    }
+    let each = sum / f64::from(served);
+    assert!(sum >= 1.0 - each && sum < 1.0 + 2.5 * each, "{sum} in {served} answers");
+    assert_eq!(upstream.count(), usize::try_from(served).unwrap());
+}
+
+#[tokio::test]
+async fn a_judge_is_paid_from_the_budget_and_is_no_request_of_its_key() {
+    let upstream = Upstream::start().await.unwrap();
+    upstream.always(Script::chat("coding"));
+    let lineup = |name: &str| {
+        format!(
+            "{name}strategy: {{type: Priority}}, targets: [{{name: e, model: m, providers: [{{name: t}}]}}]"
+        )
+    };
+    let by_topic = format!(
+        "---\napiVersion: moniker.dev/v1alpha1\nkind: ModelAlias\nmetadata: {{name: by-topic}}\n\
+         spec:\n  strategy: {{type: Category}}\n  categories:\n    \
+         detector: {{type: Alias, alias: {{name: judge, timeout: 30s}}}}\n    default: {{{}}}\n    \
+         overrides: [{{{}}}]\n",
+        lineup(""),
+        lineup("name: coding, ")
+    );
+    let more = "limits: {requestsPerMinute: 1000}\n  budget: {amount: \"100\", period: Day}";
+    let yaml =
+        priced(&upstream.url()) + &priority("judge", &["t"], &[]) + &by_topic + &key("app", more);
+    let moniker = Moniker::dev(&yaml).await.unwrap();
+    let chat = request("by-topic", false);
+    let ask = || ask_with(&moniker, &chat, &[("x-api-key", "mk-app")]);
+    let answer = ask().await;
+    assert_eq!((answer.status, answer.header("x-moniker-category")), (200, "coding"));
+    let with_judge = spent(&moniker.admin("metrics")).await;
+    assert_eq!(ask().await.status, 200);
+    let alone = spent(&moniker.admin("metrics")).await - with_judge;
+    assert_eq!(upstream.count(), 3, "the judge is asked once for a prompt");
+    assert!(alone > 0.0 && with_judge > 1.5 * alone, "{with_judge} {alone}");
+    let text = admin(&moniker, "metrics").await.body;
+    let used = r#"moniker_access_key_limit_used{access_key="default/app""#;
+    let is = |line: &&str| line.starts_with(used) && line.contains("Requests");
+    let line = text.lines().find(is).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.ends_with(" 2"), "{line}");
 }

@@ -89,9 +89,17 @@ impl ResolvedKey {
         let expires_at = expires_at(spec, &mut problems);
         let disabled = spec.disabled.unwrap_or(false);
         let limits = spending::limits(spec, &mut problems);
+        let budget = spending::budget(object, &mut problems);
         let uid = uid(id, object);
-        let compiled =
-            CompiledKey { uid, aliases, expires_at, disabled, limits, ..CompiledKey::default() };
+        let compiled = CompiledKey {
+            uid,
+            aliases,
+            expires_at,
+            disabled,
+            limits,
+            budget,
+            ..CompiledKey::default()
+        };
         let value = match problems.message() {
             None => Ok(compiled),
             Some(message) => {

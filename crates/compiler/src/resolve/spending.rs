@@ -1,9 +1,14 @@
 //! What an AccessKey may spend, as it is meant.
 
-use api::{AccessKeySpec, spending::KeyLimits};
-use routing::key::CompiledLimits;
+use api::{AccessKey, AccessKeySpec, spending::KeyLimits};
+use routing::{
+    Money,
+    key::CompiledLimits,
+    spend::{CompiledBudget, Spent},
+};
 
 use super::problems::{At, Problems};
+use crate::text::quote;
 
 const LIMITS: &str = "spec.limits";
 
@@ -30,4 +35,24 @@ pub(super) fn limits(spec: &AccessKeySpec, problems: &mut Problems) -> Option<Bo
         "has no limit: set requestsPerMinute, tokensPerMinute or maxInFlight, or leave it out",
     );
     Some(Box::new(compiled))
+}
+
+/// Its budget, with what is stored to be spent of it.
+pub(super) fn budget(key: &AccessKey, problems: &mut Problems) -> Option<Box<CompiledBudget>> {
+    const AMOUNT: &str = "spec.budget.amount";
+    let budget = key.spec.budget.as_ref()?;
+    let amount = match Money::parse(&budget.amount) {
+        Ok(amount) => amount,
+        Err(error) => {
+            let written = quote(&budget.amount);
+            problems.add(AMOUNT, format_args!("is {written}, which {error}"));
+            return None;
+        }
+    };
+    let stored = key.status.as_ref().and_then(|status| status.budget.as_ref());
+    let spent = stored.map(|stored| {
+        let ledger = stored.ledger();
+        Spent { period_start: ledger.period_start, amount: ledger.spent }
+    });
+    Some(Box::new(CompiledBudget { amount, period: budget.period, spent }))
 }

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use api::HealthFault;
-use routing::fleet::{Configured, Dimension, FleetView, Heard, KeyId, LimitKey, Report, merge};
+use routing::fleet::{
+    Configured, ConfiguredKey, Dimension, FleetView, Heard, KeyBudget, KeyId, LimitKey, Report,
+    merge,
+};
 use routing::snapshot::{CompiledTarget, Resource};
-use routing::{ObjectId, RoutingSnapshot, outcome::Fault};
+use routing::{Digest, ObjectId, RoutingSnapshot, outcome::Fault, spend::Ledger};
 use tokio::time::Instant;
 
 use super::keys::Keys;
+use super::ledgers::{Ledgers, Spends};
 use super::{Faults, Member, Members};
 
 /// What is known of a router.
@@ -43,6 +47,11 @@ struct Target {
 pub(super) struct Board {
     targets: BTreeMap<ObjectId, Target>,
     keys: Keys,
+    ledgers: Ledgers,
+    /// The routers that are no longer ready, and still told what they spent when last asked.
+    leaving: Members,
+    /// Those that were ready at the last merge.
+    ready: Members,
     kept: BTreeMap<String, Kept>,
     merged: Option<Merged>,
 }
@@ -63,23 +72,54 @@ impl Board {
         self.keys.serve(snapshot);
     }
 
+    /// This is stored of callers' spending.
+    pub(super) fn store(&mut self, stored: BTreeMap<ObjectId, (Digest, Ledger)>) {
+        self.ledgers.store(stored);
+    }
+
+    /// What was heard of callers' spending.
+    pub(super) fn spends(&self) -> &Spends {
+        self.ledgers.spends()
+    }
+
     /// Whom to ask, in which order: those that did not answer last time come last.
     pub(super) fn order(&self, ready: &Members) -> Vec<(String, Member)> {
         let silent = |uid: &String| self.kept.get(uid).is_some_and(|kept| kept.silent);
-        let mut order: Vec<_> = ready.iter().map(|(uid, one)| (uid.clone(), one.clone())).collect();
+        let all = ready.iter().chain(&self.leaving);
+        let mut order: Vec<_> = all.map(|(uid, one)| (uid.clone(), one.clone())).collect();
         order.sort_by_cached_key(|(uid, _)| silent(uid));
         order
     }
 
-    /// A router reported; gives whether it was silent before.
-    pub(super) fn heard(&mut self, uid: &str, report: Report, at: Instant) -> bool {
+    /// A router of this name reported; gives whether it was silent before. `now` is in seconds since
+    /// 1970.
+    pub(super) fn heard(
+        &mut self,
+        (uid, name): (&str, &str),
+        report: Report,
+        at: Instant,
+        now: i64,
+    ) -> bool {
         let report = self.about_ours(report);
+        let router = run(name, &report);
+        for (key, seen) in &report.keys {
+            if let (Some(spending), Some(period)) = (seen.spending, self.keys.budget(key)) {
+                self.ledgers.hear(key, &router, spending.counter, period.start(now));
+            }
+        }
+        if self.leaving.contains_key(uid) {
+            // It does no more than end: what it has under way is no demand.
+            return false;
+        }
         let kept = Kept { report, at: Some(at), silent: false };
         self.kept.insert(uid.to_owned(), kept).is_some_and(|before| before.silent)
     }
 
     /// A router did not report, so that its last report goes on; gives whether that is new.
     pub(super) fn silent(&mut self, uid: &str) -> bool {
+        if self.leaving.remove(uid).is_some() {
+            return false;
+        }
         let kept = self.kept.entry(uid.to_owned()).or_insert_with(|| Kept {
             report: Report::default(),
             at: None,
@@ -91,7 +131,7 @@ impl Board {
     /// What of a report is about targets that there are: a router may have used one that is gone,
     /// or say what it likes.
     fn about_ours(&self, report: Report) -> Report {
-        let Report { mut models, mut limits, mut keys, mut credential_faults } = report;
+        let Report { run, mut models, mut limits, mut keys, mut credential_faults } = report;
         models.retain(|key, _| {
             self.targets.get(&key.target).is_some_and(|target| target.models.contains(&key.model))
         });
@@ -102,13 +142,27 @@ impl Board {
         keys.retain(|key, seen| {
             let limits = self.keys.limits(key);
             seen.draws.retain(|dimension, _| limits.iter().any(|(ours, _)| ours == dimension));
-            !seen.draws.is_empty()
+            seen.spending = seen.spending.filter(|_| self.keys.budget(key).is_some());
+            !seen.draws.is_empty() || seen.spending.is_some()
         });
-        Report { models, limits, keys, credential_faults }
+        Report { run, models, limits, keys, credential_faults }
     }
 
-    /// Merges what the routers that are ready reported; what others did is forgotten.
-    pub(super) fn merge(&mut self, ready: &Members, now: Instant) {
+    /// Merges what the routers that are ready reported; what others did is forgotten, but for what
+    /// they spent, which they are asked about as long as they answer. `unix` is in seconds since
+    /// 1970.
+    pub(super) fn merge(&mut self, ready: &Members, now: Instant, unix: i64) {
+        let gone = self.ready.iter().filter(|(uid, _)| !ready.contains_key(*uid));
+        self.leaving.extend(gone.map(|(uid, member)| (uid.clone(), member.clone())));
+        self.leaving.retain(|uid, _| !ready.contains_key(uid));
+        self.ready.clone_from(ready);
+        let here: BTreeSet<String> = ready
+            .iter()
+            .chain(&self.leaving)
+            .filter_map(|(uid, member)| Some(run(&member.name, &self.kept.get(uid)?.report)))
+            .collect();
+        self.ledgers.turn(|key| self.keys.budget(key), unix);
+        self.ledgers.forget(|router| here.contains(router));
         self.kept.retain(|uid, _| ready.contains_key(uid));
         let age = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| now.duration_since(at));
         let one = |(uid, member): (&String, &Member)| {
@@ -129,10 +183,27 @@ impl Board {
         let probed = probed.map(|(id, _)| id.clone()).collect();
         let seen: BTreeSet<&KeyId> =
             heard.values().flat_map(|one| one.report.keys.keys()).collect();
-        let keys = seen.into_iter().map(|key| (key.clone(), self.keys.limits(key)));
-        // What was edited away since it was reported has no limits any more.
-        let keys = keys.filter(|(_, limits)| !limits.is_empty()).collect();
+        let keys = seen.into_iter().filter_map(|key| Some((key.clone(), self.key(key, heard)?)));
+        let keys = keys.collect();
         merge(heard, &Configured { limits, keys, probed })
+    }
+
+    /// What a key may have; `None`: what was edited away since it was reported has no limits.
+    fn key(&self, key: &KeyId, heard: &BTreeMap<String, Heard>) -> Option<ConfiguredKey> {
+        let limits = self.keys.limits(key);
+        let budget = self.keys.budget(key).map(|_| {
+            let ledger = self.ledgers.of(key);
+            let counted = heard.iter().filter_map(|(name, one)| {
+                let counted = self.ledgers.counted(key, &run(name, &one.report))?;
+                Some((name.clone(), counted))
+            });
+            KeyBudget {
+                period_start: ledger.period_start,
+                spent: ledger.spent,
+                counted: counted.collect(),
+            }
+        });
+        (!limits.is_empty() || budget.is_some()).then_some(ConfiguredKey { limits, budget })
     }
 
     /// What the router of this name is told now, of so many that are ready; `None` before the first
@@ -168,6 +239,12 @@ impl Board {
         let ours = all.into_iter().filter(|(target, _)| self.targets.contains_key(*target));
         ours.filter_map(|(target, of)| Some((target.clone(), HealthFault::of(of)?))).collect()
     }
+}
+
+/// What tells a run of a router from others: its name would tell, and be the same when it starts
+/// again.
+fn run(name: &str, report: &Report) -> String {
+    format!("{name}/{}", report.run)
 }
 
 impl Target {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use routing::fleet::{Dimension, KeyId};
 use routing::key::CompiledKey;
 use routing::snapshot::Resource;
+use routing::spend::Period;
 use routing::{ObjectId, RoutingSnapshot};
 
 /// All of them.
@@ -33,11 +34,20 @@ impl Keys {
         }
     }
 
+    /// A key, if it is there and no other of that name.
+    fn of(&self, key: &KeyId) -> Option<&CompiledKey> {
+        self.get(&key.id).map(|found| &**found).filter(|found| found.uid == key.uid)
+    }
+
+    /// The periods of a key's budget, if it has one.
+    pub(super) fn budget(&self, key: &KeyId) -> Option<Period> {
+        Some(self.of(key)?.budget.as_deref()?.period)
+    }
+
     /// The limits of a key, each with the amount; none of one that is not there, or of another of
     /// that name.
     pub(super) fn limits(&self, key: &KeyId) -> Vec<(Dimension, u64)> {
-        let found = self.get(&key.id).filter(|found| found.uid == key.uid);
-        let limits = found.and_then(|found| found.limits.as_deref());
+        let limits = self.of(key).and_then(|found| found.limits.as_deref());
         limits.map(|limits| limits.amounts().collect()).unwrap_or_default()
     }
 }

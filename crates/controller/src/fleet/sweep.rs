@@ -78,9 +78,13 @@ impl Fleet {
             let mut board = self.0.board.lock();
             match answer {
                 Ok(report) => {
-                    if board.heard(&uid, report, Instant::now()) {
+                    if board.heard((&uid, &member.name), report, Instant::now(), unix_now()) {
                         info!(router = member.name, admin = %member.admin, "reports again");
                     }
+                }
+                Err(_) if !ready.contains_key(&uid) => {
+                    // It was ending, and has ended.
+                    board.silent(&uid);
                 }
                 Err(failure) => {
                     silent += 1;
@@ -100,7 +104,16 @@ impl Fleet {
         let ready = self.members().unwrap_or_default();
         let faults = {
             let mut board = self.0.board.lock();
-            board.merge(&ready, Instant::now());
+            board.merge(&ready, Instant::now(), unix_now());
+            self.0.spends.send_if_modified(|before| {
+                let spends = board.spends();
+                let changed = before.len() != spends.len()
+                    || before.values().zip(spends.values()).any(|(a, b)| !Arc::ptr_eq(a, b));
+                if changed {
+                    *before = Arc::new(spends.clone());
+                }
+                changed
+            });
             board.faults()
         };
         self.0.faults.send_if_modified(|before| {
@@ -113,6 +126,11 @@ impl Fleet {
         metrics.swept(started.elapsed(), silent);
         self.0.rounds.send_modify(|rounds| *rounds += 1);
     }
+}
+
+/// Now, in seconds since 1970.
+fn unix_now() -> i64 {
+    k8s_openapi::jiff::Timestamp::now().as_second()
 }
 
 /// Returns when any router is ready; never once nobody can tell.

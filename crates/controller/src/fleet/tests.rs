@@ -10,9 +10,12 @@ use axum::response::Redirect;
 use compiler::{Stored, World, compile};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use routing::fleet::{Dimension, Draw, FleetView, KeyId, KeyReport, LimitKey, ModelKey, Report};
+use routing::fleet::{
+    Dimension, Draw, FleetView, KeyId, KeyReport, LimitKey, ModelKey, Report, Spending,
+};
+use routing::spend::{Counter, Ledger};
 use routing::stats::{Part, Sums, TimeScale};
-use routing::{Digest, ObjectId, RoutingSnapshot, outcome::Fault};
+use routing::{Digest, Money, ObjectId, RoutingSnapshot, outcome::Fault};
 use telemetry::{ControllerMetrics, feedback};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -45,6 +48,8 @@ fn snapshot() -> RoutingSnapshot {
         "spec": {
             "secretRef": {"name": "s", "key": "k"},
             "limits": {"requestsPerMinute": 90, "maxInFlight": 9},
+            "budget": {"amount": "10", "period": "Month"},
+            "budget": {"amount": "10", "period": "Month"},
         },
     }))
     .unwrap();
@@ -215,7 +220,8 @@ async fn the_share_of_a_callers_key_follows_demand_and_only_what_is_there_is_tol
     let swept = Swept::start();
     let draws = |demand: f64| {
         let draw = Draw { demand, used: demand, recent: demand / 6.0 };
-        KeyReport { draws: [(Dimension::Requests, draw), (Dimension::Tokens, draw)].into() }
+        let draws = [(Dimension::Requests, draw), (Dimension::Tokens, draw)].into();
+        KeyReport { draws, spending: None }
     };
     let report = |demand| Report {
         keys: [(access_key("one"), draws(demand)), (access_key("gone"), draws(demand))].into(),
@@ -236,6 +242,58 @@ async fn the_share_of_a_callers_key_follows_demand_and_only_what_is_there_is_tol
     assert!((view.keys[0].limits[0].others.used - 60.0).abs() < 60.0, "{view:?}");
     *said.lock() = report(60.0);
     swept.until("b", |view| share(view).is_some_and(|s| (s - 45.0).abs() < 1.0)).await;
+}
+
+/// What one run of a router reports that has spent this.
+fn spending(run: &str, spent: &str) -> Report {
+    let counter = Counter { spent: Money::parse(spent).unwrap(), counted: Money::ZERO };
+    let spending = Some(Spending { counter, demand: 1.0 });
+    let seen = KeyReport { draws: BTreeMap::new(), spending };
+    Report {
+        run: run.to_owned(),
+        keys: [(access_key("one"), seen.clone()), (access_key("gone"), seen)].into(),
+        ..Report::default()
+    }
+}
+
+#[tokio::test]
+async fn what_runs_spent_adds_up_whatever_starts_again_and_whoever_leaves() {
+    let swept = Swept::start();
+    let (a, said) = reporting(spending("x", "1.25")).await;
+    let (b, other) = reporting(spending("x", "0.5")).await;
+    let joined = swept.join("a", a);
+    let leaving = swept.join("b", b);
+    let spent = |view: &FleetView| view.keys.first()?.budget.map(|word| word.spent.to_string());
+    let is = |text: &'static str| move |view: &FleetView| spent(view).as_deref() == Some(text);
+    let view = swept.until("a", is("1.75")).await;
+    let word = view.keys[0].budget.unwrap();
+    assert_eq!((word.at.to_string(), word.part), ("1.25".to_owned(), 500_000_000));
+    // One that is ready no longer is asked as long as it answers, and nothing of it is lost.
+    drop(leaving);
+    *other.lock() = spending("x", "0.75");
+    swept.until("a", is("2")).await;
+    // Another run of a router begins at nothing.
+    *said.lock() = spending("y", "0.1");
+    swept.until("a", is("2.1")).await;
+    // What is stored by another controller is not counted again.
+    let money = |text| Money::parse(text).unwrap();
+    let stored = Ledger {
+        period_start: word.period_start,
+        spent: money("5"),
+        sources: [
+            ("a/x".to_owned(), money("1.25")),
+            ("a/y".to_owned(), money("0.05")),
+            ("b/x".to_owned(), money("0.75")),
+        ]
+        .into(),
+    };
+    let uid = access_key("one").uid;
+    swept.fleet.store([(access_key("one").id, (uid, stored))].into());
+    let view = swept.until("a", is("5.05")).await;
+    assert_eq!(view.keys[0].budget.unwrap().counted.to_string(), "0.05");
+    let spends = swept.fleet.spends().borrow().clone();
+    assert_eq!(spends.keys().collect::<Vec<_>>(), [&access_key("one")]);
+    drop(joined);
 }
 
 #[tokio::test]

@@ -4,17 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::spending::BudgetStatus;
 use k8s_openapi::jiff::Timestamp;
-use serde::Serialize;
+use routing::Digest;
+use routing::spend::{Heard, Ledger};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::merge::{Difference, difference, keep, merge};
+use super::merge::{BUDGET, Difference, difference, keep, merge};
 use super::programmed::{Observed, Told, program};
 use super::transition::{Transition, transitions};
 
 /// The count of users is written at most so often.
 const USED_BY_PERIOD: Duration = Duration::from_secs(30);
+/// What was spent is written at most so often.
+const SPENT_PERIOD: Duration = Duration::from_secs(60);
 
 /// A status as JSON text: ten thousand are held, and few are looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,11 @@ impl Text {
     /// The text of a status.
     pub(crate) fn of(status: &impl Serialize) -> Self {
         Self(serde_json::to_string(status).unwrap_or_default().into())
+    }
+
+    /// A member of the status; `None`: it is not there, or is not what it should be.
+    pub(crate) fn member<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(self.value().get_mut(name)?.take()).ok()
     }
 
     /// The status; null where there is none.
@@ -90,7 +100,9 @@ pub(crate) struct Entry {
     settled: Option<(u64, Text)>,
     /// A write is under way, begun for this wish and version, over this status.
     writing: Option<Writing>,
-    used_by_at: Option<Instant>,
+    counted_at: Option<Instant>,
+    /// What was heard of the spending of a caller's key, and of which one.
+    spending: Option<(Digest, Arc<Heard>)>,
     /// No write before this.
     not_before: Option<Instant>,
     /// Whether routers are asked for it, and what was seen there last.
@@ -117,6 +129,20 @@ impl Entry {
     /// What was seen of it on the ready routers.
     pub(crate) fn observe(&mut self, observed: Observed) {
         self.observed = Some(observed);
+    }
+
+    /// What was heard of what it spent, if it is this one.
+    pub(crate) fn spent(&mut self, uid: Digest, heard: Arc<Heard>) {
+        self.spending = Some((uid, heard));
+    }
+
+    /// The process ends: what was spent is written now or never. Whether any was heard of.
+    pub(crate) fn hurry(&mut self) -> bool {
+        let spent = self.spending.is_some();
+        if spent {
+            self.counted_at = None;
+        }
+        spent
     }
 
     /// What the compiler wants; `None`: it has no opinion any more.
@@ -167,6 +193,13 @@ impl Entry {
         let standing = standing.value();
         let mut wanted = wanted.value();
         keep(&mut wanted, &standing, kept);
+        let spent = matches!(wanted.get(BUDGET), Some(Value::Object(_)));
+        if spent {
+            let heard =
+                self.spending.as_ref().filter(|(uid, _)| *uid == Digest::of(live.uid.as_bytes()));
+            let heard = heard.map(|(_, heard)| &**heard);
+            wanted[BUDGET] = add_spending(&wanted[BUDGET], &standing[BUDGET], heard);
+        }
         if self.programmed && program(&mut wanted, &standing, self.observed.as_ref()) == Told::Soon
         {
             return Step::Rest;
@@ -186,7 +219,8 @@ impl Entry {
             difference => difference,
         };
         let due = match difference {
-            Difference::UsedBy => self.used_by_at.map(|at| at + USED_BY_PERIOD),
+            Difference::Count if spent => self.counted_at.map(|at| at + SPENT_PERIOD),
+            Difference::Count => self.counted_at.map(|at| at + USED_BY_PERIOD),
             _ => None,
         };
         if let Some(due) = due.max(self.not_before)
@@ -196,7 +230,13 @@ impl Entry {
         }
         self.not_before = None;
         self.conflicted = false;
-        self.used_by_at = Some(now.instant);
+        // A write that says nothing new of what was spent keeps no later one waiting.
+        let counted = !spent
+            || standing[BUDGET].is_object()
+                && standing[BUDGET]["spent"] != merged.status[BUDGET]["spent"];
+        if counted {
+            self.counted_at = Some(now.instant);
+        }
         self.writing = Some(Writing { version, wrote: Text::of(&merged.status), over });
         Step::Write { uid: live.uid.clone(), version, status: merged.status }
     }
@@ -228,6 +268,22 @@ impl Entry {
         }
         news
     }
+}
+
+/// What is to be stored of a key's spending: what stands, or what the compiler wants where that is of
+/// a later period, and what was heard since. What stands goes before what this process knows, so
+/// that two of them never count the same.
+fn add_spending(wanted: &Value, standing: &Value, heard: Option<&Heard>) -> Value {
+    let read = |value: &Value| serde_json::from_value::<BudgetStatus>(value.clone()).ok();
+    let wanted = read(wanted).unwrap_or_default().ledger();
+    let mut ledger = read(standing).map_or_else(|| wanted.clone(), |standing| standing.ledger());
+    if let Some(heard) = heard {
+        ledger = ledger.with(heard);
+    }
+    if wanted.period_start > ledger.period_start {
+        ledger = Ledger { sources: ledger.sources, ..wanted };
+    }
+    serde_json::to_value(BudgetStatus::of(&ledger)).unwrap_or_default()
 }
 
 fn same(a: &Value, b: &Value, ours: &[&str]) -> bool {
@@ -386,5 +442,65 @@ mod tests {
             panic!("no write")
         };
         assert!(status.to_string().contains("Stalled"));
+    }
+
+    fn key(budget: &Value) -> Text {
+        let condition = json!({
+            "type": "Ready", "status": "True", "reason": "R", "message": "", "observedGeneration": 1,
+        });
+        Text::of(&json!({"budget": budget, "conditions": [condition]}))
+    }
+
+    fn heard(counters: &[(&str, &str)]) -> Arc<Heard> {
+        let mut heard = Heard::default();
+        heard.is_period(1_700_000_000);
+        for (router, spent) in counters {
+            let spent = routing::Money::parse(spent).unwrap();
+            heard.hear(router, routing::spend::Counter { spent, ..Default::default() });
+        }
+        Arc::new(heard)
+    }
+
+    #[test]
+    fn what_was_spent_is_added_to_what_stands_once_a_minute_and_never_twice() {
+        let uid = Digest::of(b"u");
+        let spent = |status: &Value| status["budget"]["spent"].as_str().unwrap().to_owned();
+        let zero = json!({"periodStart": "2023-11-14T22:13:20Z", "spent": "0"});
+        let mut entry = Entry::default();
+        entry.want(Some(key(&zero)));
+        entry.see(Some(live(5, &json!({}))));
+        let first = written(&mut entry, now(0), 6);
+        assert_eq!(spent(&first), "0");
+        entry.spent(uid, heard(&[("a/1", "0.25")]));
+        let begun = written(&mut entry, now(1), 7);
+        assert_eq!(spent(&begun), "0.25", "the first is written at once");
+        entry.spent(uid, heard(&[("a/1", "0.5")]));
+        let Step::Wait(due) = entry.step(now(2), OURS, &[]) else { panic!("no wait") };
+        assert_eq!(due, now(61).instant);
+        entry.spent(uid, heard(&[("a/1", "0.5"), ("b/1", "1")]));
+        let second = written(&mut entry, now(61), 8);
+        assert_eq!(spent(&second), "1.5");
+        assert!(rests(&mut entry, now(62)), "the same says nothing new");
+        // Another replica has written meanwhile, and heard more of one of them.
+        let theirs = json!({
+            "periodStart": "2023-11-14T22:13:20Z", "spent": "1.75",
+            "sources": [{"router": "a/1", "spent": "0.75"}, {"router": "b/1", "spent": "1"}],
+        });
+        entry.see(Some(live(9, &json!({"budget": theirs, "conditions": second["conditions"]}))));
+        assert!(rests(&mut entry, now(200)));
+        entry.spent(uid, heard(&[("a/1", "1"), ("b/1", "1")]));
+        assert!(entry.hurry());
+        let third = written(&mut entry, now(201), 10);
+        assert_eq!(spent(&third), "2", "a quarter more");
+        // What is heard of another of that name is nothing to this one.
+        entry.spent(Digest::of(b"other"), heard(&[("a/1", "9")]));
+        assert!(rests(&mut entry, now(900)));
+        // A warning is a transition, and takes what was heard along.
+        entry.spent(uid, heard(&[("a/1", "1"), ("b/1", "3")]));
+        let mut warned = key(&zero).value();
+        warned["conditions"][0]["status"] = json!("False");
+        entry.want(Some(Text::of(&warned)));
+        let fourth = written(&mut entry, now(202), 11);
+        assert_eq!(spent(&fourth), "4");
     }
 }

@@ -17,6 +17,8 @@ const MOVED: &str = "lastTransitionTime";
 const RECONCILING: &str = "Reconciling";
 const STALLED: &str = "Stalled";
 const USED_BY: &str = "usedBy";
+/// What was spent of a caller's key.
+pub(crate) const BUDGET: &str = "budget";
 
 /// A status to write, if it differs from the one that stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,8 +90,8 @@ fn waits_until(standing: &Value, generation: i64, now: Timestamp) -> Option<Time
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Difference {
     None,
-    /// In the count of users alone, which is no transition.
-    UsedBy,
+    /// In a count alone, of users or of money, which is no transition.
+    Count,
     Transition,
 }
 
@@ -101,9 +103,11 @@ pub(crate) fn difference(merged: &Value, standing: &Value, ours: &[&str]) -> Dif
     if wanted == stands {
         return Difference::None;
     }
-    wanted.remove(USED_BY);
-    stands.remove(USED_BY);
-    if wanted == stands { Difference::UsedBy } else { Difference::Transition }
+    for count in [USED_BY, BUDGET] {
+        wanted.remove(count);
+        stands.remove(count);
+    }
+    if wanted == stands { Difference::Count } else { Difference::Transition }
 }
 
 fn comparable(status: &Value, ours: &[&str]) -> Map<String, Value> {
@@ -185,7 +189,7 @@ mod tests {
         second["conditions"].as_array_mut().unwrap().push(condition("Theirs", "True", 7));
         assert_eq!(difference(&first, &second, OURS), Difference::None);
         second["usedBy"] = json!(3);
-        assert_eq!(difference(&first, &second, OURS), Difference::UsedBy);
+        assert_eq!(difference(&first, &second, OURS), Difference::Count);
         second["observedGeneration"] = json!(2);
         assert_eq!(difference(&first, &second, OURS), Difference::Transition);
     }

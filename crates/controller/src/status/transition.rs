@@ -27,12 +27,13 @@ const PARTS: [ConditionType; 3] =
     [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Programmed];
 
 /// Those that are there only while something is wrong, and the status by which they say so.
-const WRONG: [(ConditionType, &str); 5] = [
+const WRONG: [(ConditionType, &str); 6] = [
     (ConditionType::Healthy, "False"),
     (ConditionType::Shadowed, "True"),
     (ConditionType::PriceUnknown, "True"),
     (ConditionType::MixedEmbeddingModels, "True"),
     (ConditionType::CategoryUnreliable, "True"),
+    (ConditionType::BudgetLow, "True"),
 ];
 
 /// The news of a status that was written over another one. A condition moves when its status or its

@@ -10,7 +10,8 @@ use api::{AccessKey, ConditionType, ModelAlias, ProviderTarget};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
-use routing::ObjectId;
+use routing::spend::Heard;
+use routing::{Digest, ObjectId};
 use serde_json::{Value, json};
 use telemetry::{ControllerMetrics, StatusWrite};
 use tokio::sync::mpsc;
@@ -75,6 +76,8 @@ pub(crate) enum Report {
     Live(Vec<(Subject, Option<Live>)>),
     /// What was seen of aliases and targets on the ready routers.
     Observed(Vec<(Subject, Observed)>),
+    /// What was heard of the spending of these keys, each with what tells it from another.
+    Spent(Vec<(Subject, Digest, Arc<Heard>)>),
     /// The routers were asked what they see of credentials, and what is wanted tells it.
     Asked,
     /// The namespaces that are being deleted: nothing is written there.
@@ -159,7 +162,37 @@ impl Writer {
                 }
             }
         }
-        while self.writes.join_next().await.is_some() {}
+        self.end().await;
+    }
+
+    /// Writes what was counted and not written yet, as long as this replica may, and waits for what
+    /// is under way.
+    async fn end(mut self) {
+        let keys = self
+            .entries
+            .iter_mut()
+            .filter_map(|(subject, entry)| entry.hurry().then(|| subject.clone()));
+        let keys: Vec<Subject> = keys.collect();
+        for subject in keys {
+            while self.writes.len() >= AT_ONCE {
+                self.join().await;
+            }
+            if !self.leadership.leads() {
+                break;
+            }
+            // Nothing but this one is looked at any more.
+            self.queue = [(Instant::now(), subject)].into();
+            self.next();
+        }
+        while !self.writes.is_empty() {
+            self.join().await;
+        }
+    }
+
+    async fn join(&mut self) {
+        if let Some(Ok((subject, result))) = self.writes.join_next().await {
+            self.written(subject, result);
+        }
     }
 
     /// Whether one more may be written now. What is due stays so until this replica writes.
@@ -186,6 +219,14 @@ impl Writer {
                     // One that is gone by now is not begun anew.
                     if let Some(entry) = self.entries.get_mut(&subject) {
                         entry.observe(observed);
+                        self.look(subject);
+                    }
+                }
+            }
+            Report::Spent(all) => {
+                for (subject, uid, heard) in all {
+                    if let Some(entry) = self.entries.get_mut(&subject) {
+                        entry.spent(uid, heard);
                         self.look(subject);
                     }
                 }

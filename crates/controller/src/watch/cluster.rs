@@ -189,7 +189,10 @@ impl Cluster {
 
     fn put<K: Ours>(&mut self, item: Stored<K>, effects: &mut Effects) {
         let Some(id) = id(&item) else { return };
-        let Stored { meta, status, object } = item;
+        let Stored { meta, status, mut object } = item;
+        if let Ok(object) = &mut object {
+            object.recall(&status);
+        }
         let subject = Subject { kind: K::KIND, id: id.clone() };
         let version = version(meta.resource_version.as_deref());
         let generation = meta.generation.unwrap_or_default();

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{AccessKey, ModelAlias, ProviderTarget};
+use api::{AccessKey, AccessKeyStatus, ModelAlias, ProviderTarget};
 use compiler::World;
 use kube::Resource;
 use routing::ObjectId;
 
 use super::fetch::Name;
 use super::source::Kind;
+use crate::status::Text;
 
 /// A kind of ours.
 pub(super) trait Ours: Resource<DynamicType = ()> + Clone + Sized {
@@ -21,6 +22,9 @@ pub(super) trait Ours: Resource<DynamicType = ()> + Clone + Sized {
 
     /// Whether it says the same.
     fn same(&self, other: &Self) -> bool;
+
+    /// Takes in what of its status it is compiled with.
+    fn recall(&mut self, _status: &Text) {}
 
     /// The objects that it names and that must be read.
     fn names(&self) -> BTreeSet<Name>;
@@ -85,6 +89,12 @@ impl Ours for AccessKey {
     fn same(&self, other: &Self) -> bool {
         // One that was made again has nothing of what the other was counted.
         self.spec == other.spec && self.metadata.uid == other.metadata.uid
+    }
+
+    fn recall(&mut self, status: &Text) {
+        let budget = self.spec.budget.as_ref().and_then(|_| status.member("budget"));
+        self.status = budget
+            .map(|budget| AccessKeyStatus { budget: Some(budget), ..AccessKeyStatus::default() });
     }
 
     fn names(&self) -> BTreeSet<Name> {

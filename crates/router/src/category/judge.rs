@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::Place;
 use crate::{
+    callers::CallerCell,
     clock,
     facts::Asked,
     live::{LiveAlias, choice::LiveChoice},
@@ -129,7 +130,7 @@ pub(super) async fn ask(
     let left = whole.saturating_sub(record.began.elapsed()) / 2;
     let patience = Duration::from_millis(judge.timeout_ms).min(left);
     let body = question(&alias_of_judge.compiled.model, &choice.instructions, &text);
-    match put(traffic, &alias_of_judge, body, patience).await {
+    match put(traffic, &alias_of_judge, body, patience, record.caller.clone()).await {
         Ok(answer) => match place(choice, &answer) {
             Some(place) => {
                 choice.answers.put(key, place, clock::now());
@@ -157,6 +158,7 @@ async fn put(
     alias: &Arc<LiveAlias>,
     body: Bytes,
     patience: Duration,
+    caller: Option<Arc<CallerCell>>,
 ) -> Result<String, JudgeOutcome> {
     let until = Instant::now() + patience;
     let headers = HeaderMap::new();
@@ -166,6 +168,8 @@ async fn put(
     asked.timeout = Some(patience);
     let mut record = traffic.record();
     record.path = "judge";
+    // What it costs is of the key's budget; it is no request of the key.
+    record.caller = caller;
     record.names(alias, true);
     let answered = match traffic.decide(alias, &asked, &headers, false, &mut record) {
         Ok(Decided::Attempts(attempts)) if attempts.opens() => {

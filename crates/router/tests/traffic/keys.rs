@@ -34,7 +34,7 @@ fn draw(rig: &Rig, name: &str, of: Dimension) -> Draw {
 /// The fleet says that all of this is this router's.
 fn tell_all(rig: &Rig, key: KeyId, dimension: Dimension, share: f64) {
     let limits = vec![FleetKeyLimit { dimension, share, others: Draw::default() }];
-    let keys = vec![FleetKey { key, limits, age_ms: 0 }];
+    let keys = vec![FleetKey { key, limits, budget: None, age_ms: 0 }];
     let view = FleetView { routers: 1, keys, ..FleetView::default() };
     rig.traffic.fleet(FleetNews::View(view), Nanos::ZERO + Duration::from_nanos(1));
 }

@@ -8,6 +8,7 @@
 )]
 
 mod asis;
+mod budgets;
 mod credentials;
 mod explain;
 mod fallback;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{Dimension, Draw};
 use crate::{
     id::{Digest, ObjectId},
-    quota::Word,
+    quota,
+    spend::{Counter, Word},
 };
 
 /// A caller's key, told from one of the same name before it or after it.
@@ -27,6 +28,17 @@ pub struct KeyId {
 pub struct KeyReport {
     /// What its callers did under each of its limits.
     pub draws: BTreeMap<Dimension, Draw>,
+    /// What it spent of the key's budget, if it has one.
+    pub spending: Option<Spending>,
+}
+
+/// What one router spent of a key's budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spending {
+    /// The count.
+    pub counter: Counter,
+    /// The price of what was asked for over the last 60 s, refused included.
+    pub demand: f64,
 }
 
 /// A key, as one router is told of it.
@@ -39,6 +51,9 @@ pub struct FleetKey {
     /// Its limits: this router's share, and what all others did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<FleetKeyLimit>,
+    /// Its budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Word>,
     /// How old that is when this is sent, in milliseconds.
     pub age_ms: u64,
 }
@@ -57,9 +72,9 @@ pub struct FleetKeyLimit {
 
 impl FleetKey {
     /// What it says of limits, for [`Limits::tell`](crate::quota::Limits::tell).
-    pub fn words(&self) -> impl Iterator<Item = Word<'_>> {
+    pub fn words(&self) -> impl Iterator<Item = quota::Word<'_>> {
         let age = Duration::from_millis(self.age_ms);
-        self.limits.iter().map(move |limit| Word {
+        self.limits.iter().map(move |limit| quota::Word {
             quota: None,
             dimension: limit.dimension,
             share: limit.share,

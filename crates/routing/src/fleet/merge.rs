@@ -10,9 +10,9 @@ use std::{
 
 use super::{
     Dimension, Draw, FleetKey, FleetKeyLimit, FleetLimit, FleetModel, FleetView, KeyId, LimitKey,
-    ModelKey, Report, in_flight_shares, prober, shares,
+    ModelKey, Report, Spending, in_flight_shares, prober, shares,
 };
-use crate::{id::ObjectId, stats::Sums};
+use crate::{id::ObjectId, price::Money, spend::Word, stats::Sums};
 
 /// How old a report may be: older ones say nothing, their router still counts.
 const OLDEST: Duration = Duration::from_secs(600);
@@ -31,10 +31,30 @@ pub struct Heard {
 pub struct Configured {
     /// All limits of targets, with the amount.
     pub limits: BTreeMap<LimitKey, u64>,
-    /// The limits of the callers' keys that were reported, each with the amount.
-    pub keys: BTreeMap<KeyId, Vec<(Dimension, u64)>>,
+    /// The callers' keys that were reported.
+    pub keys: BTreeMap<KeyId, ConfiguredKey>,
     /// The targets that are to be probed.
     pub probed: BTreeSet<ObjectId>,
+}
+
+/// What a caller's key may have.
+#[derive(Clone, Debug, Default)]
+pub struct ConfiguredKey {
+    /// Its limits, each with the amount.
+    pub limits: Vec<(Dimension, u64)>,
+    /// Its budget.
+    pub budget: Option<KeyBudget>,
+}
+
+/// How a key's budget stands.
+#[derive(Clone, Debug, Default)]
+pub struct KeyBudget {
+    /// When the period began.
+    pub period_start: i64,
+    /// What the fleet spent in it, all that was reported included.
+    pub spent: Money,
+    /// How much of each router's counter is stored, by its name.
+    pub counted: BTreeMap<String, Money>,
 }
 
 /// What each of these routers is told: all that are ready, those whose last sweep failed with their
@@ -47,14 +67,17 @@ pub fn merge<N: Ord + Clone + AsRef<str>>(
     let said: Vec<&Heard> = heard.values().collect();
     let count = u32::try_from(said.len()).unwrap_or(u32::MAX).max(1);
     let mut views = vec![FleetView { routers: count, ..FleetView::default() }; said.len()];
+    for (view, heard) in views.iter_mut().zip(&said) {
+        view.run.clone_from(&heard.report.run);
+    }
     merge_models(&said, &mut views);
     for (key, limit) in &configured.limits {
         merge_limit(key, *limit, &said, &mut views);
     }
-    for (key, limits) in &configured.keys {
-        merge_key(key, limits, &said, &mut views);
-    }
     let names: Vec<&str> = routers.iter().map(|name| (*name).as_ref()).collect();
+    for (key, configured) in &configured.keys {
+        merge_key(key, configured, &names, &said, &mut views);
+    }
     for target in &configured.probed {
         if let Some(view) = prober(&names, target).and_then(|at| views.get_mut(at)) {
             view.probes.push(target.clone());
@@ -120,12 +143,19 @@ fn merge_limit(key: &LimitKey, limit: u64, said: &[&Heard], views: &mut [FleetVi
 }
 
 /// The same for the limits of a caller's key.
-fn merge_key(key: &KeyId, limits: &[(Dimension, u64)], said: &[&Heard], views: &mut [FleetView]) {
-    let told = |view: &mut FleetView| {
-        view.keys.push(FleetKey { key: key.clone(), limits: Vec::new(), age_ms: 0 });
-    };
-    views.iter_mut().for_each(told);
-    for (dimension, limit) in limits {
+fn merge_key(
+    key: &KeyId,
+    configured: &ConfiguredKey,
+    names: &[&str],
+    said: &[&Heard],
+    views: &mut [FleetView],
+) {
+    let mut words = configured.budget.iter().flat_map(|budget| words(key, budget, names, said));
+    for view in views.iter_mut() {
+        let (key, budget) = (key.clone(), words.next());
+        view.keys.push(FleetKey { key, limits: Vec::new(), budget, age_ms: 0 });
+    }
+    for (dimension, limit) in &configured.limits {
         let divided =
             divide(*dimension, *limit, said, |report| report.keys.get(key)?.draws.get(dimension));
         for (view, (share, others)) in views.iter_mut().zip(divided) {
@@ -134,6 +164,36 @@ fn merge_key(key: &KeyId, limits: &[(Dimension, u64)], said: &[&Heard], views: &
             }
         }
     }
+}
+
+/// For each router what it is told of a budget.
+fn words(key: &KeyId, budget: &KeyBudget, names: &[&str], said: &[&Heard]) -> Vec<Word> {
+    let spending = |heard: &&Heard| heard.report.keys.get(key).and_then(|seen| seen.spending);
+    let own: Vec<_> = said.iter().map(spending).collect();
+    let demand = |(own, heard): (&Option<Spending>, &&Heard)| {
+        own.filter(|_| heard.age <= OLDEST).map_or(0.0, |own| own.demand)
+    };
+    let demands: Vec<f64> = own.iter().zip(said).map(demand).collect();
+    shares(1e9, &demands)
+        .into_iter()
+        .zip(own)
+        .zip(names)
+        .map(|((part, own), name)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between nothing and a billion"
+            )]
+            let part = part.floor() as u32;
+            Word {
+                period_start: budget.period_start,
+                spent: budget.spent,
+                part,
+                at: own.unwrap_or_default().counter.spent,
+                counted: budget.counted.get(*name).copied().unwrap_or_default(),
+            }
+        })
+        .collect()
 }
 
 /// For each router its share of a limit, and what the others did under it.

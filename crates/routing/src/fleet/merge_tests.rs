@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::KeyReport;
 use crate::stats::{Part, TimeScale};
+use crate::{fleet::KeyReport, spend::Counter};
 
 fn target(n: u8) -> ObjectId {
     ObjectId::new("ns", format!("t{n}"))
@@ -135,13 +135,13 @@ fn a_callers_key_is_divided_as_a_limit_of_a_target_is() {
     let of = |demand: f64, flight: f64| {
         let draw = |demand| Draw { demand, used: demand, recent: 0.0 };
         let draws = [(Dimension::Requests, draw(demand)), (Dimension::InFlight, draw(flight))];
-        let seen = KeyReport { draws: draws.into() };
+        let seen = KeyReport { draws: draws.into(), spending: None };
         let report = Report { keys: [(key.clone(), seen)].into(), ..Report::default() };
         Heard { report, age: Duration::ZERO }
     };
     let heard = BTreeMap::from([("a", of(9.0, 3.0)), ("b", of(0.0, 0.0)), ("c", Heard::default())]);
-    let amounts = vec![(Dimension::Requests, 90), (Dimension::InFlight, 9)];
-    let keys = [(key.clone(), amounts)].into();
+    let limits = vec![(Dimension::Requests, 90), (Dimension::InFlight, 9)];
+    let keys = [(key.clone(), ConfiguredKey { limits, budget: None })].into();
     let views = merge(&heard, &Configured { keys, ..Configured::default() });
     let told = |name: &str, n: usize| {
         let [of_key] = &views[name].keys[..] else { panic!("{:?}", views[name]) };
@@ -152,4 +152,29 @@ fn a_callers_key_is_divided_as_a_limit_of_a_target_is() {
     assert_eq!(told("b", 0), (6.0, 9.0));
     assert_eq!((told("a", 1), told("c", 1)), ((8.0, 0.0), (0.0, 3.0)));
     assert!(views["c"].limits.is_empty());
+}
+
+#[test]
+fn what_a_budget_has_left_is_divided_by_what_is_asked_for() {
+    let key = KeyId { id: ObjectId::new("shop", "checkout"), uid: crate::Digest::of(b"1") };
+    let of = |spent: u128, demand: f64| {
+        let counter = Counter { spent: Money::from_atto(spent), ..Counter::default() };
+        let spending = Some(Spending { counter, demand });
+        let seen = KeyReport { draws: BTreeMap::new(), spending };
+        let report = Report { keys: [(key.clone(), seen)].into(), ..Report::default() };
+        Heard { report, age: Duration::ZERO }
+    };
+    let heard = BTreeMap::from([("a", of(70, 3.0)), ("b", of(30, 1.0)), ("new", Heard::default())]);
+    let counted = [("a".to_owned(), Money::from_atto(60))].into();
+    let budget = KeyBudget { period_start: 5, spent: Money::from_atto(100), counted };
+    let of_key = ConfiguredKey { limits: Vec::new(), budget: Some(budget) };
+    let keys = [(key, of_key)].into();
+    let views = merge(&heard, &Configured { keys, ..Configured::default() });
+    let word = |name: &str| views[name].keys[0].budget.unwrap();
+    assert_eq!((word("a").at.atto(), word("a").counted.atto()), (70, 60));
+    assert_eq!((word("new").at.atto(), word("b").counted.atto()), (0, 0));
+    assert!(views.values().all(|view| view.keys[0].budget.unwrap().spent.atto() == 100));
+    // A quarter of the mean for everybody, so that one that was idle can begin.
+    let parts: Vec<u32> = ["a", "b", "new"].map(|name| word(name).part).to_vec();
+    assert_eq!(parts, [666_666_666, 266_666_666, 66_666_666]);
 }

@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use routing::{
-    ObjectId,
+    Money, ObjectId,
     fleet::{Dimension, KeyId, LimitKey, ModelKey, Report},
     outcome::Fault,
     stats::{Part, TimeScale},
 };
 
-use super::{CREDENTIAL_FAULTS, DRAWS};
+use super::{AMOUNTS, CREDENTIAL_FAULTS, DRAWS};
 use crate::names;
 
 /// The longest line that is read; a longer one is skipped.
@@ -21,6 +21,8 @@ const MAX_LINE: usize = 4096;
 const MAX_LABEL: usize = 768;
 /// The most models, limits, callers' keys and faults of one report.
 const MAX_KEYS: usize = 20_000;
+/// The longest name of a run.
+const MAX_RUN: usize = 64;
 /// No number of a report is larger: a sum of two of them, or of all routers', is finite.
 const MAX_VALUE: f64 = 1e15;
 
@@ -84,7 +86,7 @@ impl Parser {
             let _ = take(&mut self.report, line);
         }
         self.rest.clear();
-        let Report { models, limits, keys, credential_faults } = &self.report;
+        let Report { models, limits, keys, credential_faults, .. } = &self.report;
         let most = models.len().max(limits.len()).max(keys.len()).max(credential_faults.len());
         if most > MAX_KEYS {
             return Err(TooMuch);
@@ -124,10 +126,28 @@ fn take(report: &mut Report, line: &str) -> Option<()> {
         if value < 0.0 {
             return None;
         }
-        let (id, uid) = (labels.of("access_key")?.parse().ok()?, labels.of("uid")?.parse().ok()?);
         let dimension = named(Dimension::ALL, Dimension::name, labels.of("dimension")?)?;
-        let seen = report.keys.entry(KeyId { id, uid }).or_default();
+        let seen = report.keys.entry(key_of(&labels)?).or_default();
         *number(seen.draws.entry(dimension).or_default()) = value;
+    } else if let Some((metric, part)) = AMOUNTS.iter().find(|(metric, _)| metric.name == name) {
+        let (labels, value) = labelled(rest)?;
+        let value = Money::parse(value).ok().filter(|value| value.to_f64() <= MAX_VALUE)?;
+        if metric.labels.contains(&"run") {
+            let run = labels.of("run").filter(|run| run.len() <= MAX_RUN)?;
+            if report.run != run {
+                run.clone_into(&mut report.run);
+            }
+        }
+        let spending =
+            report.keys.entry(key_of(&labels)?).or_default().spending.get_or_insert_default();
+        *part(&mut spending.counter) = value;
+    } else if name == names::KEY_SPENDING.name {
+        let (labels, value) = sample(rest)?;
+        if value < 0.0 {
+            return None;
+        }
+        let seen = report.keys.entry(key_of(&labels)?).or_default();
+        seen.spending.get_or_insert_default().demand = value;
     } else if name == names::CREDENTIAL_FAULT.name {
         let (labels, value) = sample(rest)?;
         let target: ObjectId = labels.of("provider_target")?.parse().ok()?;
@@ -137,6 +157,12 @@ fn take(report: &mut Report, line: &str) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// Which caller's key a sample is of.
+fn key_of(labels: &Labels<'_>) -> Option<KeyId> {
+    let (id, uid) = (labels.of("access_key")?.parse().ok()?, labels.of("uid")?.parse().ok()?);
+    Some(KeyId { id, uid })
 }
 
 /// namespace/ProviderTarget/model; the model's own name may hold slashes.
@@ -160,14 +186,20 @@ impl Labels<'_> {
     }
 }
 
-/// What stands behind the brace: labels, and a value that can be. A timestamp may follow.
-fn sample(mut rest: &str) -> Option<(Labels<'_>, f64)> {
+/// What stands behind the brace: labels, and a number that can be.
+fn sample(rest: &str) -> Option<(Labels<'_>, f64)> {
+    let (labels, value) = labelled(rest)?;
+    let value: f64 = value.parse().ok()?;
+    (value.abs() <= MAX_VALUE).then_some((labels, value))
+}
+
+/// What stands behind the brace: labels, and the text of a value. A timestamp may follow.
+fn labelled(mut rest: &str) -> Option<(Labels<'_>, &str)> {
     let mut labels = Vec::new();
     loop {
         rest = rest.trim_ascii_start();
         if let Some(after) = rest.strip_prefix('}') {
-            let value: f64 = after.split_ascii_whitespace().next()?.parse().ok()?;
-            return (value.abs() <= MAX_VALUE).then_some((Labels(labels), value));
+            return Some((Labels(labels), after.split_ascii_whitespace().next()?));
         }
         let (name, after) = rest.split_once('=')?;
         let after = after.trim_ascii_start().strip_prefix('"')?;

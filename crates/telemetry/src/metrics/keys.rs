@@ -18,6 +18,7 @@ pub struct KeyMetrics {
     input: Count,
     output: Count,
     refusals: [Count; Dimension::ALL.len()],
+    over_budget: Count,
     /// `None`: nothing that has a price.
     cost: Mutex<Option<Money>>,
 }
@@ -40,6 +41,11 @@ impl KeyMetrics {
         self.refusals[by as usize].inc();
     }
 
+    /// A request was refused because the key's budget has nothing left for it.
+    pub fn over_budget(&self) {
+        self.over_budget.inc();
+    }
+
     fn collect(&self, key: &str, out: &mut Families) {
         for (direction, tokens) in [("input", &self.input), ("output", &self.output)] {
             if tokens.get() > 0 {
@@ -49,9 +55,10 @@ impl KeyMetrics {
         if let Some(cost) = *self.cost.lock() {
             out.add(&names::KEY_COST, &[key], cost.to_f64());
         }
-        for (by, count) in Dimension::ALL.iter().zip(&self.refusals) {
+        let limits = Dimension::ALL.iter().map(|by| by.name()).zip(&self.refusals);
+        for (by, count) in limits.chain([("Budget", &self.over_budget)]) {
             if count.get() > 0 {
-                out.count(&names::KEY_REFUSALS, &[key, by.name()], count.get());
+                out.count(&names::KEY_REFUSALS, &[key, by], count.get());
             }
         }
     }

@@ -60,7 +60,7 @@ fn report(namespace: &str, attempts: f64) -> Report {
 }
 
 /// The admin port of a router that reports this; the port is the same for all.
-async fn router(address: &str, port: u16, report: Report) -> (u16, Arc<Mutex<Report>>) {
+pub(crate) async fn router(address: &str, port: u16, report: Report) -> (u16, Arc<Mutex<Report>>) {
     let address = SocketAddr::new(address.parse().unwrap(), port);
     let listener = TcpListener::bind(address).await.unwrap_or_else(|error| {
         panic!("{address}: {error}; `cargo xtask test` runs this where there is such an address")
@@ -86,7 +86,11 @@ fn tells(fleet: &Value, routers: u64, attempts: f64) -> bool {
     fleet["routers"] == routers && slow <= attempts && slow > attempts / 2.0
 }
 
-async fn swept(plane: &ControlPlane, user: &testkit::control_plane::User, ns: &str) -> Controller {
+pub(crate) async fn swept(
+    plane: &ControlPlane,
+    user: &testkit::control_plane::User,
+    ns: &str,
+) -> Controller {
     grant_own(plane, user, ns).await;
     let service = format!("{ns}/routers");
     Controller::start(user, &["--router-service", &service, "--sweep-interval", "200ms"]).await

@@ -98,6 +98,7 @@ vocabulary! {
         KeyInUse(Permanent) = "An older AccessKey has the same key.",
         Disabled(Permanent) = "The AccessKey has spec.disabled.",
         Expired(Permanent) = "The time of spec.expiresAt has come.",
+        IssuerUnknown(Waiting) = "The keys of the issuer of the cluster's ServiceAccount tokens are not known.",
         SecretInvalid(Permanent) = "The Secret's value cannot be a credential.",
         ServiceInvalid(Permanent) = "The Service cannot be an endpoint.",
         CABundleInvalid(Permanent) = "The ConfigMap's value holds no certificates.",

@@ -47,6 +47,12 @@ pub struct AccessKeySpec {
     /// the same name followed by `-previous`, such as `api-key-previous`: both are valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<KeyRef>,
+    /// Instead of a key of its own: pods of this ServiceAccount, in the namespace of this object, send
+    /// the token that Kubernetes projects into them for the audience `moniker`. Routers verify it by
+    /// the cluster's public keys. A token lives until it expires, whatever becomes of its pod:
+    /// disable this object to revoke. Default: none, it has a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccount>,
     /// Globs on the models that it may name, in which `*` stands for any characters. Default: all
     /// that its namespace may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +76,14 @@ pub struct AccessKeySpec {
     /// true: it serves nobody. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceAccount {
+    /// `metadata.name` of the ServiceAccount, in the namespace of this object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 impl AccessKeySpec {

@@ -82,6 +82,15 @@ pub const CONNECTION_HEADERS: &[&str] = &[
 pub fn all() -> Vec<Rule> {
     let mut rules = provider_target();
     rules.extend(model_alias());
+    rules.push(Rule {
+        id: "one-kind-of-key".to_owned(),
+        kind: Kind::AccessKey,
+        at: &["spec"],
+        rule: "!(has(self.secretRef) && has(self.serviceAccount))".to_owned(),
+        message: "name secretRef or serviceAccount, not both: a caller has a key or tokens"
+            .to_owned(),
+        relaxed_in_dev: false,
+    });
     rules.extend(spending::rules());
     rules
 }

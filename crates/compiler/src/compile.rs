@@ -96,7 +96,7 @@ fn snapshot(world: &World, resolved: Resolved<'_>) -> RoutingSnapshot {
         let Some(stored) = world.keys.get(id) else { continue };
         let resource = match key.value {
             Ok(compiled) => value(stored.version, Arc::new(compiled)),
-            Err(message) => hold(stored.version, api::Reason::InvalidSpec, &message),
+            Err(refusal) => hold(stored.version, refusal.reason, &refusal.message),
         };
         keys.insert(id.clone(), resource);
     }

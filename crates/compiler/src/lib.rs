@@ -20,5 +20,6 @@ pub use finding::Finding;
 pub use resolve::categories;
 pub use status::Statuses;
 pub use world::{
-    Kind, Namespaces, SecretBytes, SecretData, ServiceFacts, Settings, Stored, Undecodable, World,
+    Issuer, Kind, Namespaces, SecretBytes, SecretData, ServiceFacts, Settings, Stored, Undecodable,
+    World,
 };

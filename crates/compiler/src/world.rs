@@ -8,7 +8,10 @@ use std::{
 };
 
 use api::{AccessKey, ModelAlias, ProviderTarget};
-use routing::ObjectId;
+use routing::{
+    ObjectId,
+    key::{IssuerKey, List},
+};
 use secrecy::{ExposeSecret, SecretSlice};
 
 /// Everything that the compiler reads.
@@ -35,6 +38,8 @@ pub struct World {
     pub services: Option<BTreeMap<ObjectId, ServiceFacts>>,
     /// The labels of all namespaces; `None`: not known, so selectors cannot be resolved.
     pub namespaces: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Who issues the tokens of the cluster's ServiceAccounts; `None`: not known.
+    pub issuer: Option<Arc<Issuer>>,
     /// The objects that did not decode.
     pub undecodable: BTreeMap<(Kind, ObjectId), Undecodable>,
     /// What changes the meaning of objects.
@@ -109,6 +114,15 @@ pub struct SecretData {
     pub owners: Vec<String>,
     /// The annotation `moniker.dev/allowed-hosts`: hosts that its values may be sent to.
     pub allowed_hosts: Option<String>,
+}
+
+/// Who issues the tokens of ServiceAccounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Issuer {
+    /// Its name, as it stands in tokens.
+    pub name: Box<str>,
+    /// Its public keys.
+    pub keys: List<IssuerKey>,
 }
 
 /// A value of a Secret: redacted when printed, wiped when dropped.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use compiler::{Compiled, SecretBytes, Statuses, World, compile};
+use compiler::{Compiled, Issuer, SecretBytes, Statuses, World, compile};
 use routing::{Digest, ObjectId, snapshot::Resource, spend::Ledger};
 use serde::Serialize;
 use telemetry::{ControllerMetrics, metrics::SnapshotFacts};
@@ -34,6 +34,8 @@ pub(crate) struct Join {
     pub(crate) fetches: Fetches,
     /// Which credentials fail, as routers report it; `None`: nobody asks them.
     pub(crate) faults: Option<watch::Receiver<Option<Arc<Faults>>>>,
+    /// Who issues tokens of ServiceAccounts, once that is known.
+    pub(crate) issuer: watch::Receiver<Option<Arc<Issuer>>>,
     /// Who makes the Secrets of keys that name none.
     pub(crate) missing: watch::Sender<Arc<AllMissing>>,
     /// Who is told what is stored of callers' spending, and tells what is new; `None`: nobody.
@@ -125,6 +127,10 @@ impl Join {
                 output = done(&mut run.compiling) => self.publish(output, &mut run).await,
                 faults = reported(&mut self.faults) => self.faults(faults, &mut run).await,
                 spends = spent(&mut self.spending) => self.spent(spends, &mut run).await,
+                issuer = told(&mut self.issuer) => {
+                    self.cluster.issued_by(issuer);
+                    run.touch(Compile::Now);
+                }
                 () = self.reach.changed() => self.tell_health(&run),
                 // The publisher, which tells of doubts, lives as long as this does.
                 _ = doubts.changed(), if run.second_look.is_none() => {
@@ -362,6 +368,18 @@ async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {
     match timer {
         Some(timer) => timer.await,
         None => std::future::pending().await,
+    }
+}
+
+/// The issuer of tokens, when it is another one.
+async fn told(issuer: &mut watch::Receiver<Option<Arc<Issuer>>>) -> Arc<Issuer> {
+    loop {
+        if issuer.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(issuer) = issuer.borrow_and_update().clone() {
+            return issuer;
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod events;
 pub mod fleet;
 mod generate;
 mod health;
+mod issuer;
 mod join;
 mod lease;
 pub mod publish;

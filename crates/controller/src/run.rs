@@ -28,6 +28,7 @@ use crate::events::Recorder;
 use crate::fleet::{self, Discovery, Fleet};
 use crate::generate;
 use crate::health::{self, Health};
+use crate::issuer;
 use crate::join::Join;
 use crate::lease::{self, Elector, Leadership};
 use crate::publish::{self, Publisher};
@@ -213,6 +214,8 @@ impl Control {
         };
         let (reports, reported) = mpsc::channel(REPORTS);
         let asks = fleet.is_some();
+        let (tell, issuer) = watch::channel(None);
+        let asking_issuer = issuer::run(client.clone(), tell);
         let (missing, to_make) = watch::channel(Arc::default());
         let generating = generate::run(client.clone(), leadership.clone(), to_make);
         let writer = Writer::new(client.clone(), asks, leadership, recorder, metrics.clone());
@@ -227,6 +230,7 @@ impl Control {
             }
         };
         let join = Join {
+            issuer,
             missing,
             programmes: fleet.is_some().then_some(programmes),
             cluster: Cluster::new(&sources.all, settings),
@@ -269,6 +273,7 @@ impl Control {
             _ = work => {}
             // These go on for ever.
             () = pulse => {}
+            () = asking_issuer => {}
             never = keep(keeper) => match never {},
             () = late => warn!("what had begun did not end in time"),
         }

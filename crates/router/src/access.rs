@@ -4,6 +4,7 @@
 
 mod keys;
 mod presented;
+mod token;
 
 use std::{
     sync::Arc,
@@ -77,7 +78,7 @@ pub fn authorize(
         (_, Presented::Nothing) => Err(missing(keys)),
         (_, Presented::Unclear(why)) => Err(Denied(why)),
         (_, Presented::Key(key)) => match keys.find(key, now) {
-            Some(key) => Ok(Caller::Known(Arc::clone(key))),
+            Some(key) => Ok(Caller::Known(key)),
             None => Err(Denied("The API key is not valid.")),
         },
     }

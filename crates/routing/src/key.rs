@@ -36,6 +36,9 @@ pub struct CompiledKey {
     /// name once.
     #[serde(default, skip_serializing_if = "List::is_nothing")]
     pub direct: List<ObjectId>,
+    /// The ServiceAccount whose tokens are its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Box<CompiledTokens>>,
     /// How much of the fleet it may have at once; absent: as much as there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Box<CompiledLimits>>,
@@ -89,6 +92,48 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         Ok(Self(Vec::<T>::deserialize(d)?.into()))
     }
+}
+
+/// The audience that callers' tokens are for.
+pub const AUDIENCE: &str = "moniker";
+
+/// The tokens of a ServiceAccount of the key's namespace, and by what they are known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledTokens {
+    /// The ServiceAccount.
+    pub account: Box<str>,
+    /// Who issues them.
+    pub issuer: Box<str>,
+    /// The keys that it signs with.
+    pub keys: List<IssuerKey>,
+}
+
+/// A public key of the issuer of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerKey {
+    /// What tells it from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Box<str>>,
+    /// How it signs.
+    pub algorithm: TokenAlgorithm,
+    /// Its numbers: modulus and exponent of RSA, x and y of a curve's point; base64url, as RFC 7518
+    /// (6.2, 6.3) has them.
+    pub numbers: [Box<str>; 2],
+}
+
+/// How tokens are signed (RFC 7518, 3.1): with a private key only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TokenAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// ECDSA with P-256 and SHA-256.
+    ES256,
+    /// ECDSA with P-384 and SHA-384.
+    ES384,
+    /// ECDSA with P-521 and SHA-512.
+    ES512,
 }
 
 /// What a key may have of all routers together.

@@ -1,18 +1,18 @@
 //! An AccessKey as it is meant: rules checked, its Secret looked up, and the hashes of what that
 //! holds, which alone go on from here. Of two that have one key the older has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::{AccessKey, AccessKeySpec, Reason};
 use k8s_openapi::jiff::Timestamp;
 use routing::{
     Digest, ObjectId,
     hmac::Hmac,
-    key::{CompiledKey, KeyHash, List},
+    key::{CompiledKey, CompiledTokens, KeyHash, List},
 };
 
 use super::{
-    direct, key_secret,
+    Refusal, direct, key_secret,
     problems::Problems,
     spending,
     target::{Fault, ResolvedTarget},
@@ -24,8 +24,8 @@ const MAX_GLOBS: usize = 64;
 /// An AccessKey and everything that is known of it.
 #[derive(Debug)]
 pub(crate) struct ResolvedKey {
-    /// What routers are told, or the message of `InvalidSpec`, for which they keep what they have.
-    pub(crate) value: Result<CompiledKey, String>,
+    /// What routers are told, or why they keep what they have.
+    pub(crate) value: Result<CompiledKey, Refusal>,
     /// What is wrong with it, first what its own spec decides.
     pub(crate) faults: Vec<Fault>,
     /// Its hashes; `None`: whoever has some keeps them.
@@ -60,8 +60,18 @@ pub(crate) fn keys<'a>(
     let mut ages: Vec<_> = world.keys.iter().map(|(id, stored)| (stored.created, id)).collect();
     ages.sort_unstable();
     let mut owners: BTreeMap<KeyHash, &ObjectId> = BTreeMap::new();
+    let mut accounts: BTreeSet<(&str, Box<str>)> = BTreeSet::new();
     for (_, id) in ages {
         let Some(key) = keys.get_mut(id) else { continue };
+        if let Ok(CompiledKey { tokens, .. }) = &mut key.value
+            && let Some(CompiledTokens { account, .. }) = tokens.as_deref()
+            && !accounts.insert((&id.namespace, account.clone()))
+        {
+            *tokens = None;
+            let message = "another AccessKey, which is older, has the same ServiceAccount; delete \
+                           one of them";
+            key.faults.push(Fault::new(Reason::KeyInUse, "spec.serviceAccount", message));
+        }
         let Some(KeyState::Present { hashes, .. }) = &mut key.hashes else { continue };
         let before = hashes.len();
         hashes.retain(|hash| *owners.entry(*hash).or_insert(id) == id);
@@ -91,7 +101,8 @@ impl ResolvedKey {
         let limits = spending::limits(spec, &mut problems);
         let budget = spending::budget(object, &mut problems);
         let uid = uid(id, object);
-        let compiled = CompiledKey {
+        let tokens = tokens(world, spec);
+        let mut compiled = CompiledKey {
             uid,
             aliases,
             expires_at,
@@ -100,14 +111,23 @@ impl ResolvedKey {
             budget,
             ..CompiledKey::default()
         };
-        let value = match problems.message() {
-            None => Ok(compiled),
-            Some(message) => {
+        let refusal = match (problems.message(), tokens) {
+            (Some(message), _) => {
                 faults.push(Fault::new(Reason::InvalidSpec, "spec", message.clone()));
-                // Whatever else makes no sense: what is switched off is off.
-                if disabled { Ok(compiled) } else { Err(message) }
+                Some(Refusal { reason: Reason::InvalidSpec, message })
+            }
+            (None, Some(Err(refusal))) => {
+                let message = refusal.message.clone();
+                faults.push(Fault::new(refusal.reason, "spec.serviceAccount", message));
+                Some(refusal)
+            }
+            (None, tokens) => {
+                compiled.tokens = tokens.and_then(Result::ok);
+                None
             }
         };
+        // Whatever else makes no sense: what is switched off is off.
+        let value = refusal.filter(|_| !disabled).map_or(Ok(compiled), Err);
         if disabled {
             faults.push(Fault::new(Reason::Disabled, "spec.disabled", "is true: it serves nobody"));
         } else if let (Some(end), Some(now)) = (expires_at, world.now)
@@ -116,10 +136,34 @@ impl ResolvedKey {
             let message = "has come: it serves nobody; set another time, or delete the object";
             faults.push(Fault::new(Reason::Expired, "spec.expiresAt", message));
         }
-        let found = key_secret::look(world, id, object, hmac, &mut faults);
+        let found = if spec.service_account.is_some() {
+            KeyState::Absent.into()
+        } else {
+            key_secret::look(world, id, object, hmac, &mut faults)
+        };
         let missing = found.missing.filter(|_| value.is_ok());
         Self { value, faults, hashes: found.hashes, prefix: found.prefix, missing }
     }
+}
+
+/// The tokens that are its keys, or why they are not known.
+fn tokens(world: &World, spec: &AccessKeySpec) -> Option<Result<Box<CompiledTokens>, Refusal>> {
+    let account = spec.service_account.as_ref()?.name.as_str().into();
+    Some(match &world.issuer {
+        Some(issuer) => {
+            let (issuer, keys) = (issuer.name.clone(), issuer.keys.clone());
+            Ok(Box::new(CompiledTokens { account, issuer, keys }))
+        }
+        None => {
+            let message = if world.settings.dev {
+                "means nothing without a cluster, which issues the tokens; use secretRef here"
+            } else {
+                "the keys of the cluster's issuer of tokens are not known; let the controller get \
+                 /.well-known/openid-configuration and /openid/v1/jwks of the API server"
+            };
+            Err(Refusal { reason: Reason::IssuerUnknown, message: message.to_owned() })
+        }
+    })
 }
 
 /// What tells it from an object of the same name before it or after it. Files have no such thing:

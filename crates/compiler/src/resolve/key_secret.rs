@@ -43,6 +43,15 @@ impl From<KeyState> for Found {
 
 /// Checks what the object alone can decide.
 pub(super) fn check(id: &ObjectId, spec: &AccessKeySpec, problems: &mut Problems) {
+    if let Some(account) = &spec.service_account {
+        problems.name(&account.name, MAX_NAME, "spec.serviceAccount.name");
+        problems.check(
+            spec.secret_ref.is_none(),
+            "spec.serviceAccount",
+            "stands beside secretRef: keep one of them",
+        );
+        return;
+    }
     match &spec.secret_ref {
         Some(named) => {
             problems.name(&named.name, MAX_NAME, "spec.secretRef.name");

@@ -36,7 +36,7 @@ pub(super) fn status(
         }
     }
     let mut conditions =
-        Conditions::of(&faults, &off, (Kind::Key, id), "a caller with its key is served", findings);
+        Conditions::of(&faults, &off, (Kind::Key, id), "its callers are served", findings);
     let aliases = stored.object.spec.aliases.as_ref().map_or("*".to_owned(), |g| g.join(","));
     let budget = budget(world, stored, key, &mut conditions);
     AccessKeyStatus {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use compiler::{Settings, Undecodable, World};
+use compiler::{Issuer, Settings, Undecodable, World};
 use kube::api::ObjectMeta;
 use routing::ObjectId;
 
@@ -92,6 +92,11 @@ impl Cluster {
     /// What time it is, in seconds since 1970.
     pub(crate) fn is_now(&mut self, now: i64) {
         Arc::make_mut(&mut self.world).now = Some(now);
+    }
+
+    /// Who issues tokens of ServiceAccounts.
+    pub(crate) fn issued_by(&mut self, issuer: Arc<Issuer>) {
+        Arc::make_mut(&mut self.world).issuer = Some(issuer);
     }
 
     /// The world as it was told.

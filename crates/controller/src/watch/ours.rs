@@ -99,6 +99,9 @@ impl Ours for AccessKey {
 
     fn names(&self) -> BTreeSet<Name> {
         let Some(namespace) = self.metadata.namespace.as_deref() else { return BTreeSet::new() };
+        if self.spec.service_account.is_some() {
+            return BTreeSet::new();
+        }
         let name = self.metadata.name.as_deref().unwrap_or_default();
         let id = ObjectId::new(namespace, self.spec.key_ref(name).name);
         BTreeSet::from([Name { kind: Kind::Secret, id }])

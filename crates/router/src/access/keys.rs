@@ -3,7 +3,12 @@
 //! the hashes themselves: a look-up reads a line or two of it and then the key that it found,
 //! however many there are.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
 
 use routing::{
     ObjectId,
@@ -14,7 +19,11 @@ use routing::{
 };
 use wire::HashKey;
 
+use super::token::Claims;
 use crate::store::AllHashes;
+
+/// How many tokens are remembered as verified.
+const VERIFIED: usize = 16_384;
 
 /// A caller's key as requests use it.
 #[derive(Debug)]
@@ -27,6 +36,14 @@ pub struct LiveKey {
     ends: i64,
 }
 
+impl LiveKey {
+    fn of(id: &ObjectId, compiled: &Arc<CompiledKey>) -> Self {
+        let ends =
+            if compiled.disabled { i64::MIN } else { compiled.expires_at.unwrap_or(i64::MAX) };
+        Self { id: id.clone(), compiled: Arc::clone(compiled), ends }
+    }
+}
+
 /// A hash and the key that it stands for.
 type Place = Option<(KeyHash, Arc<LiveKey>)>;
 
@@ -35,6 +52,11 @@ type Place = Option<(KeyHash, Arc<LiveKey>)>;
 pub struct Keys {
     hmac: Option<Hmac>,
     places: Box<[Place]>,
+    /// The keys of ServiceAccounts, by namespace and name.
+    accounts: BTreeMap<(Arc<str>, Box<str>), Arc<LiveKey>>,
+    /// Tokens that were verified, by hash, and when each ends. They are those of this table: with
+    /// other keys all are verified again.
+    verified: Mutex<HashMap<KeyHash, (i64, Arc<LiveKey>)>>,
     /// What it was made of.
     source: (Arc<CompiledKeys>, Arc<AllHashes>, Option<HashKey>),
 }
@@ -59,15 +81,19 @@ impl Keys {
             hmac: hash_key.map(|key| Hmac::new(&key.bytes())),
             places: vec![None; count + count.div_ceil(2)].into(),
             source: (Arc::clone(compiled), Arc::clone(hashes), hash_key.cloned()),
+            ..Self::default()
         };
+        for (id, resource) in compiled.iter() {
+            let Some(compiled) = resource.value() else { continue };
+            let Some(tokens) = &compiled.tokens else { continue };
+            let account = (Arc::clone(&id.namespace), tokens.account.clone());
+            table.accounts.insert(account, Arc::new(LiveKey::of(id, compiled)));
+        }
         for (id, of) in hashes.iter() {
             // Without a form there is nothing that it may.
             let Some((id, resource)) = compiled.get_key_value(id) else { continue };
             let Some(compiled) = resource.value() else { continue };
-            let compiled = Arc::clone(compiled);
-            let ends =
-                if compiled.disabled { i64::MIN } else { compiled.expires_at.unwrap_or(i64::MAX) };
-            let live = Arc::new(LiveKey { id: id.clone(), compiled, ends });
+            let live = Arc::new(LiveKey::of(id, compiled));
             for hash in &of.hashes {
                 // The compiler gives each hash to one key; were it not so, the first has it.
                 if let Err(free) = table.search(hash)
@@ -104,12 +130,34 @@ impl Keys {
     }
 
     /// The key that this is, if it serves at this time.
-    pub(crate) fn find(&self, key: &[u8], now: i64) -> Option<&Arc<LiveKey>> {
+    pub(crate) fn find(&self, key: &[u8], now: i64) -> Option<Arc<LiveKey>> {
         if key.is_empty() || key.len() > MAX_KEY {
             return None;
         }
         let hash = KeyHash::of(self.hmac.as_ref()?, key);
-        self.search(&hash).ok().filter(|key| now < key.ends)
+        let found = match self.search(&hash) {
+            Ok(found) => Arc::clone(found),
+            Err(_) if self.accounts.is_empty() => return None,
+            Err(_) => self.token(hash, key, now)?,
+        };
+        (now < found.ends).then_some(found)
+    }
+
+    /// The key that this token stands for, verified now or before.
+    fn token(&self, hash: KeyHash, token: &[u8], now: i64) -> Option<Arc<LiveKey>> {
+        if let Some((ends, key)) = self.verified.lock().get(&hash) {
+            return (now < *ends).then(|| Arc::clone(key));
+        }
+        let claims = Claims::of(token, now)?;
+        let account = (Arc::from(claims.namespace()), Box::from(claims.account()));
+        let key = self.accounts.get(&account)?;
+        claims.verify(key.compiled.tokens.as_deref()?)?;
+        let mut verified = self.verified.lock();
+        if verified.len() >= VERIFIED {
+            verified.clear();
+        }
+        verified.insert(hash, (claims.ends(), Arc::clone(key)));
+        Some(Arc::clone(key))
     }
 
     /// Whether this key is still there, usable or not.

@@ -178,3 +178,68 @@ async fn a_key_is_made_once_whoever_else_tries() {
         assert!(!logs.contains(key.as_str()) && !made.to_string().contains(key.as_str()));
     }
 }
+
+#[tokio::test]
+async fn a_pod_is_known_by_its_token() {
+    let (plane, user) = plane().await;
+    let namespace = plane.namespace("tokens").await.unwrap();
+    let other = plane.namespace("others").await.unwrap();
+    let ns = namespace.as_str();
+    plane.apply(&target(ns, "first", "sk-first")).await.unwrap();
+    plane.apply(&alias(ns, "prod-chat", &["first"])).await.unwrap();
+    let account = |ns: &str, name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, namespace: {ns}}}\n"
+        )
+    };
+    let accounts = account(ns, "checkout") + &account(ns, "nobody") + &account(&other, "checkout");
+    plane.apply(&accounts).await.unwrap();
+    let key = |name: &str, more: &str| {
+        format!(
+            "---\napiVersion: moniker.dev/v1alpha1\nkind: AccessKey\n\
+             metadata: {{name: {name}, namespace: {ns}}}\n\
+             spec: {{serviceAccount: {{name: checkout}}{more}}}\n"
+        )
+    };
+    plane.apply(&key("pods", ", aliases: [prod-*]")).await.unwrap();
+    let controller = Controller::start(&user, &[]).await;
+    let nowhere = ["--allow-cidr", "127.0.0.0/8", "--resolve", "first.example=127.0.0.1:1"];
+    let router = RealRouter::start(&controller, ns, &nowhere).await;
+    ready(&plane, ns, "accesskey/pods").await;
+
+    let token = async |ns: &str, name: &str, audience: &str| {
+        let audience = format!("--audience={audience}");
+        let args = ["create", "token", name, "-n", ns, &audience, "--duration=10m"];
+        kubectl(&plane, &args).await.trim().to_owned()
+    };
+    let mine = token(ns, "checkout", "moniker").await;
+    router.until_as("prod-chat", &mine, SERVED).await;
+    assert_eq!(router.chat_as("prod-chat", &mine).await.0, SERVED);
+    assert_eq!(router.chat_as("other", &mine).await.0, 404);
+    for (ns, name, audience) in [
+        (ns, "checkout", "https://kubernetes.default.svc.cluster.local"),
+        (ns, "checkout", "moniker-stream.moniker-system.moniker"),
+        (ns, "nobody", "moniker"),
+        (other.as_str(), "checkout", "moniker"),
+    ] {
+        let wrong = token(ns, name, audience).await;
+        assert_eq!(router.chat_as("prod-chat", &wrong).await.0, 401, "{ns} {name} {audience}");
+    }
+    let (signed, _) = mine.rsplit_once('.').unwrap();
+    assert_eq!(router.chat_as("prod-chat", &format!("{signed}.AAAA")).await.0, 401);
+
+    // A second one for the same pods is told so; switched off, no token of theirs serves.
+    plane.apply(&key("pods-again", "")).await.unwrap();
+    until(&plane, ns, "accesskey/pods-again", |object| {
+        condition(object, "Ready")["reason"] == "KeyInUse"
+    })
+    .await;
+    assert_eq!(router.chat_as("other", &mine).await.0, 404);
+    kubectl(&plane, &["delete", "accesskey/pods-again", "-n", ns]).await;
+    plane.apply(&key("pods", ", disabled: true")).await.unwrap();
+    router.until_as("prod-chat", &mine, 401).await;
+    plane.apply(&key("pods", "")).await.unwrap();
+    router.until_as("prod-chat", &mine, SERVED).await;
+    let logs = controller.log() + &router.log();
+    assert!(!logs.contains(&mine) && !logs.contains(signed));
+}

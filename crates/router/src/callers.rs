@@ -170,6 +170,14 @@ impl CallerCell {
         held.as_mut().filter(|held| held.holds).map(|held| act(&mut held.purse))
     }
 
+    /// What was reserved is not any more; also where the budget has gone meanwhile, for it may come
+    /// back.
+    pub(crate) fn release(&self, cost: Money) {
+        if let Some(held) = &mut *self.purse.lock() {
+            held.purse.release(cost);
+        }
+    }
+
     /// Something of this price was asked for.
     pub(crate) fn ask(&self, cost: Money) {
         self.with_purse(|purse| purse.ask(clock::now(), cost));

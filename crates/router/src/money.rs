@@ -41,7 +41,7 @@ pub(crate) struct MoneyHold {
 
 impl Drop for MoneyHold {
     fn drop(&mut self) {
-        self.cell.with_purse(|purse| purse.release(self.cost));
+        self.cell.release(self.cost);
     }
 }
 

@@ -210,6 +210,34 @@ async fn what_is_under_way_is_reserved_until_its_caller_leaves_and_what_was_seen
 }
 
 #[tokio::test]
+async fn what_was_reserved_is_free_again_though_the_budget_was_away_meanwhile() {
+    let only = Upstream::always(vec![events_head(), Do::Hang]).await;
+    let with = |amount: Option<&str>| {
+        let budget = amount.map(|amount| Box::new(budget(amount)));
+        World::over(&[&only])
+            .target(0, |target| target.models[0].price = Some(price("10000", "10000")))
+            .key("mk-a", |key| key.budget = budget)
+    };
+    let rig = Rig::start(with(Some("3"))).await;
+    tell(&rig, "0", Money::ZERO);
+    let key = [("x-api-key", "mk-a")];
+    let request = rig.request("/v1/chat/completions", ask_stream().into(), &key);
+    let addr = rig.addr;
+    let waiting = tokio::spawn(async move { crate::rig::abandon_later(addr, request).await });
+    only.asked(1).await;
+    rig.apply(&with(None));
+    waiting.abort();
+    only.peer_left().await;
+    rig.apply(&with(Some("3")));
+    // More than what would be left beside what the first had reserved.
+    for _ in 0..2 {
+        only.next(chat("ok"));
+        let answer = rig.chat_as("mk-a", ask()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn before_the_fleet_has_spoken_what_is_stored_counts() {
     let (rig, only) = rig(Some(price("1", "1")), "100").await;
     let stored = |amount| {

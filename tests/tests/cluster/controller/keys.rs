@@ -1,6 +1,8 @@
 //! AccessKeys of a cluster: a key serves while its objects say so, on every router, whatever is
 //! restarted; its status tells how it stands, and the key is nowhere but in its Secret.
 
+use std::time::Instant;
+
 use super::harness::{
     Controller, RealRouter, alias, condition, get, kubectl, plane, ready, secret, target, until,
 };
@@ -70,8 +72,11 @@ async fn keys_are_served_rotated_and_revoked_as_the_cluster_says() {
     assert_eq!(router.chat_as("prod-chat", "mk-two").await.0, SERVED);
 
     // Revoked, and still so on what is started later.
+    let edited = Instant::now();
     kubectl(&plane, &["delete", "secret/caller-key", "-n", ns]).await;
     router.until_as("prod-chat", "mk-two", 401).await;
+    // With kubectl's own time; seen by `--nocapture`.
+    println!("a deleted key was refused {:.2?} after kubectl was started", edited.elapsed());
     until(&plane, ns, "accesskey/caller", |object| {
         condition(object, "Ready")["reason"] == "SecretNotFound"
     })

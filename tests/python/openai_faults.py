@@ -7,21 +7,9 @@ import sys
 
 import openai
 
+from told import asked, hooks, on_429
+
 base, *dialects = sys.argv[1:]
-asked = []
-on_429 = []
-
-
-def count(request):
-    asked.append(request)
-
-
-def react(response):
-    if response.status_code == 429 and on_429:
-        on_429.pop()()
-
-
-hooks = {"request": [count], "response": [react]}
 client = openai.OpenAI(
     base_url=base, api_key="unused", timeout=30, http_client=openai.DefaultHttpxClient(event_hooks=hooks)
 )

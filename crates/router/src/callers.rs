@@ -170,8 +170,16 @@ impl CallerCell {
         held.as_mut().filter(|held| held.holds).map(|held| act(&mut held.purse))
     }
 
-    /// What was reserved is not any more; also where the budget has gone meanwhile, for it may come
-    /// back.
+    /// Something of this price was asked for, and is reserved until [`CallerCell::release`].
+    pub(crate) fn hold(&self, cost: Money) {
+        if let Some(held) = &mut *self.purse.lock() {
+            held.purse.ask(clock::now(), cost);
+            held.purse.reserve(cost);
+        }
+    }
+
+    /// What was reserved is not any more. Like [`CallerCell::hold`] also where the budget has gone
+    /// meanwhile, for it may come back.
     pub(crate) fn release(&self, cost: Money) {
         if let Some(held) = &mut *self.purse.lock() {
             held.purse.release(cost);

@@ -94,8 +94,7 @@ impl Bill {
     pub(crate) fn reserve(self, ranking: &Ranking) -> MoneyHold {
         let costs = ranking.iter().filter_map(|ix| self.costs.get(ix.get()).copied().flatten());
         let cost = costs.max().unwrap_or_default();
-        self.cell.ask(cost);
-        self.cell.with_purse(|purse| purse.reserve(cost));
+        self.cell.hold(cost);
         MoneyHold { cell: self.cell, cost }
     }
 
